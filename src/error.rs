@@ -1,0 +1,156 @@
+//! The one error type of the crate: what failed, where, why, and what to do next. Never a cell value.
+//!
+//! Driver and server errors can carry rows and secrets (`PostgreSQL`'s DETAIL, debug output of either driver). So no foreign
+//! error is attached as it is: the module that talks to a server turns it into a short sanitised cause
+//! (`source::cluster` and `target` each have one place for that).
+
+use std::fmt;
+
+/// Result with the crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure an [`Error`] is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line asks for something that does not exist or does not fit together.
+    Usage,
+    /// A setting, file, URL or environment variable cannot be used.
+    Configuration,
+    /// A condition for starting does not hold (unreachable server, wrong password, target not fresh, schema states that
+    /// differ). Nothing was changed.
+    Preflight,
+    /// A schema map does not fit the live tables, or a pair of types has no codec. Nothing was changed.
+    SchemaMap,
+    /// Reading the source failed for good.
+    Source,
+    /// Loading the target failed for good.
+    Target,
+    /// A row cannot be loaded as it is: `PostgreSQL` would refuse, or refused, it.
+    Row,
+    /// The user or a signal ended the run.
+    Interrupted,
+    /// Source and target do not hold the same.
+    Difference,
+    /// A bug of kongferry.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The process exit code of this kind. The table in docs/exit-codes.md says the same.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage | Self::Configuration => 2,
+            Self::Preflight | Self::SchemaMap => 3,
+            Self::Interrupted => 4,
+            Self::Difference => 6,
+            Self::Source => 7,
+            Self::Target | Self::Row => 8,
+        }
+    }
+}
+
+/// A failure, in words for the person who runs the migration.
+///
+/// `Display` is the message alone; [`Error::report`] is the whole story (message, cause, remedy).
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    cause: Option<String>,
+    remedy: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says what failed and where (table, split), without a full stop and without a value.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), cause: None, remedy: None }))
+    }
+
+    /// Adds why it failed, in sanitised words.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Adds what the user should do next.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same error seen from a stage in which nothing has been written yet: server failures become preflight refusals.
+    #[must_use]
+    pub fn before_writing(mut self) -> Self {
+        if matches!(self.0.kind, ErrorKind::Source | ErrorKind::Target) {
+            self.0.kind = ErrorKind::Preflight;
+        }
+        self
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The process exit code it leads to.
+    pub fn exit_code(&self) -> u8 {
+        self.0.kind.exit_code()
+    }
+
+    /// Message, cause and remedy, one line each.
+    pub fn report(&self) -> String {
+        let mut text = self.0.message.clone();
+        if let Some(cause) = &self.0.cause {
+            text.push_str(": ");
+            text.push_str(cause);
+        }
+        if let Some(remedy) = &self.0.remedy {
+            text.push_str("\n  what to do: ");
+            text.push_str(remedy);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_manual() {
+        let codes = [
+            (ErrorKind::Internal, 1),
+            (ErrorKind::Usage, 2),
+            (ErrorKind::Configuration, 2),
+            (ErrorKind::Preflight, 3),
+            (ErrorKind::SchemaMap, 3),
+            (ErrorKind::Interrupted, 4),
+            (ErrorKind::Difference, 6),
+            (ErrorKind::Source, 7),
+            (ErrorKind::Target, 8),
+            (ErrorKind::Row, 8),
+        ];
+        for (kind, code) in codes {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! kongferry moves a Kong Gateway datastore from Apache Cassandra to `PostgreSQL` by copying the data itself.
+//!
+//! A row travels through the folders of this crate in this order:
+//!
+//! 1. [`source`] cuts each table into splits and reads them as pages of CQL value bytes;
+//! 2. [`schema_map`] says, column by column, what happens to a table, checked against both live catalogs;
+//! 3. [`transform`] shapes the bytes of a page into tuples of a binary COPY;
+//! 4. [`target`] loads those tuples, one transaction per split;
+//! 5. [`engine`] plans the run and drives the workers that own a split from first page to commit;
+//! 6. [`verify`] counts and compares both sides;
+//! 7. [`report`] shows what happens while it happens, and what came of it.
+//!
+//! [`config`] and [`cli`] stand in front of it, [`error`] beside it. [`estate`] builds synthetic Kong estates for the demo,
+//! the tests and the benchmarks; `kongferry` itself never writes to a source.
+
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod estate;
+pub mod report;
+pub mod schema_map;
+pub mod source;
+pub mod target;
+pub mod transform;
+pub mod verify;

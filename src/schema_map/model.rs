@@ -1,0 +1,100 @@
+//! The model of a map file: one value of [`TableMap`] per table. docs/schema-maps.md is its reference for users.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a map file says of one table.
+#[derive(Debug, Clone)]
+pub struct TableMap {
+    /// Table name, the same on both sides.
+    pub table: String,
+    /// Copied, skipped, or merged with the rows a fresh Gateway leaves.
+    pub action: Action,
+    /// Why, for the person who reads `plan`; required unless the action is copy.
+    pub reason: Option<String>,
+    /// Word under which `--include` copies a table that is skipped by default; such a map has columns.
+    pub include: Option<String>,
+    /// Source columns that Kong requires: a row in which one is NULL has expired but for a cell without TTL (a ghost row)
+    /// and is skipped and counted.
+    pub required: Vec<String>,
+    /// Rules by column name.
+    pub columns: BTreeMap<String, ColumnRule>,
+    /// Where the map comes from.
+    pub origin: Origin,
+}
+
+/// What happens to a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Every row is copied.
+    Copy,
+    /// No row is copied, unless its `include` word is given.
+    Skip,
+    /// Every row is copied, and the target's bootstrap rows give way to them in the same transaction.
+    Merge,
+}
+
+/// Where a map comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Compiled into the binary.
+    BuiltIn,
+    /// A file of `--map-dir`.
+    Edited(PathBuf),
+}
+
+/// The rule of one column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnRule {
+    /// What to do.
+    pub rule: Rule,
+    /// The column exists only in some Kong versions: skipped silently on the side (or both) that lacks it.
+    pub if_present: bool,
+}
+
+/// What to do with a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// The source value as it is, converted as the pair of types requires.
+    Copy,
+    /// Text that Cassandra stores as `<ws uuid>:<value>`: when byte 37 is `:`, the first 37 bytes go, once. A value that is
+    /// then empty, empty from the start, or literally `$(VALUE)` after a prefix (left by Kong 2.1.0) becomes NULL.
+    StripWorkspace,
+    /// A Kong timestamp: an instant before 2000-01-01 (but after 1970-01-01T00:00:00) is taken for seconds stored as
+    /// milliseconds and multiplied; counted.
+    Timestamp,
+    /// Like `Timestamp`, and a fraction of a second is cut off, as Kong does on read.
+    WholeSeconds,
+    /// The row's workspace: NULL (rows of Kong 2.0 nodes) becomes the source's default workspace; counted.
+    Workspace,
+    /// Target column holding the instant of expiry: coordinator's clock at the request plus remaining TTL of column `of`.
+    /// Where a `required` scalar cell expires earlier, the earlier instant is taken; counted.
+    ExpiresAt {
+        /// Source column whose TTL Kong reads.
+        of: String,
+    },
+    /// The source value (if the source has the column), and `value` where it is NULL or absent.
+    Default {
+        /// Scalar or JSON text, written as the target column's type.
+        value: String,
+    },
+    /// A stored cache key `<head>:<part>:...`: copied, but recomputed where it ends in `:` (Kong 2.0) or `nil` (targets of a
+    /// NULL workspace at the 3.0 upgrade); counted.
+    CacheKey {
+        /// First part, such as `plugins`.
+        head: String,
+        /// The further parts: source column names (shaped values) or empty strings, e.g. for acls
+        /// `["consumer_id", "group", "", "", "", "ws_id"]`.
+        parts: Vec<String>,
+    },
+    /// A source column that always holds `value` and has no target column; rows with another value are invisible to Kong and
+    /// skipped, counted.
+    Constant {
+        /// The value, such as `services`.
+        value: String,
+    },
+    /// A source column that is not carried.
+    Drop,
+    /// A target column that is left to its default.
+    Leave,
+}

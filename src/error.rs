@@ -85,6 +85,16 @@ impl Error {
         self
     }
 
+    /// Adds a further thing to do, after those there are.
+    #[must_use]
+    pub fn and_remedy(mut self, remedy: impl AsRef<str>) -> Self {
+        self.0.remedy = Some(match self.0.remedy.take() {
+            Some(first) => format!("{first}\n              {}", remedy.as_ref()),
+            None => remedy.as_ref().to_owned(),
+        });
+        self
+    }
+
     /// The same error seen from a stage in which nothing has been written yet: server failures become preflight refusals.
     #[must_use]
     pub fn before_writing(mut self) -> Self {

@@ -1,1 +1,78 @@
-//! Placeholder.
+//! The command line: what was typed, and one file per command.
+//!
+//! Help texts are the doc comments of the argument structs. Data goes to stdout, progress and notes to stderr.
+
+mod args;
+mod interrupt;
+mod map;
+mod migrate;
+mod plan;
+mod sides;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Moves a Kong Gateway datastore from Apache Cassandra to PostgreSQL by copying the data itself.
+///
+/// Every row of every workspace arrives as it is: ids, password hashes, tokens, timestamps and expiry times included.
+/// The source is only read. Begin with `kongferry plan`, rehearse with `kongferry migrate --dry-run`.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, and the counts of both sides agree
+  1  internal error
+  2  usage or configuration
+  3  refused before anything was changed (unreachable server, wrong password, target not fresh, ...)
+  4  interrupted
+  6  source and target do not hold the same
+  7  reading the source failed
+  8  loading the target failed, or a row cannot be loaded";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(plan::PlanArgs),
+    Migrate(migrate::MigrateArgs),
+    Verify(verify::VerifyArgs),
+    #[command(subcommand)]
+    Map(map::MapCommand),
+}
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever failed; [`Error::exit_code`] is the process's exit code.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Map(command) => map::run(&command),
+        Command::Plan(args) => block_on(plan::run(args)),
+        Command::Migrate(args) => block_on(migrate::run(args)),
+        Command::Verify(args) => block_on(verify::run(args)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::new(ErrorKind::Internal, "cannot start the asynchronous runtime").because(error.kind())
+        })?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

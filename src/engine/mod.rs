@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Station 5: the only place that sees both sides.
+//!
+//! In: two open servers and the maps. Out: a loaded target and the [`totals`] of every table. [`preflight`] refuses what
+//! must not start, [`plan`] decides what is read and in which order, [`workers`] own one split each from its first page to
+//! its commit ([`load`]), and [`events`] tell the observer thread what happens.
+
+pub mod bisect;
+pub mod events;
+pub mod load;
+pub mod migrate;
+pub mod plan;
+pub mod preflight;
+pub mod scan;
+pub mod shaping;
+pub mod totals;
+pub mod workers;
+
+/// Seconds since 1970 by this machine's clock.
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

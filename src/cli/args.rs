@@ -1,0 +1,139 @@
+//! Arguments that several commands share.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{SourceSettings, TargetSettings};
+use crate::engine::plan::PlanOptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema_map::MapSet;
+use crate::schema_map::decide::Choice;
+
+/// Where the two servers are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connections")]
+pub struct ConnectionArgs {
+    /// Cassandra: cassandra://user@host1,host2:9042/keyspace?consistency=local_quorum&datacenter=dc1
+    ///
+    /// The password comes from KONGFERRY_SOURCE_PASSWORD, from the file named by KONGFERRY_SOURCE_PASSWORD_FILE, or from a
+    /// prompt. Reads are made at local_quorum unless the URL says otherwise.
+    #[arg(long, value_name = "URL", env = "KONGFERRY_SOURCE", hide_env_values = true)]
+    source: Option<String>,
+
+    /// PostgreSQL: postgres://user@host:5432/database?schema=public
+    ///
+    /// The password comes from KONGFERRY_TARGET_PASSWORD or from the file named by KONGFERRY_TARGET_PASSWORD_FILE.
+    #[arg(long, value_name = "URL", env = "KONGFERRY_TARGET", hide_env_values = true)]
+    target: Option<String>,
+}
+
+impl ConnectionArgs {
+    /// The settings of both sides.
+    pub fn settings(&self) -> Result<(SourceSettings, TargetSettings)> {
+        let missing = |side: &str| {
+            Error::new(ErrorKind::Usage, format!("no {side} is given")).remedy(format!(
+                "name it with --{side} URL or in the environment as KONGFERRY_{}",
+                side.to_uppercase()
+            ))
+        };
+        let source = self.source.as_deref().ok_or_else(|| missing("source"))?;
+        let target = self.target.as_deref().ok_or_else(|| missing("target"))?;
+        Ok((SourceSettings::from_url(source)?, TargetSettings::from_url(target)?))
+    }
+}
+
+/// Which tables, under which maps.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tables")]
+pub struct TableArgs {
+    /// Copy only these tables (names separated by commas).
+    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    tables: Vec<String>,
+
+    /// Leave these tables out (names separated by commas).
+    #[arg(long, value_name = "TABLES", value_delimiter = ',')]
+    skip_tables: Vec<String>,
+
+    /// Copy tables that are skipped by default, by the word `kongferry map list` shows (separated by commas).
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    include: Vec<String>,
+
+    #[command(flatten)]
+    maps: MapArgs,
+}
+
+/// Where maps come from.
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// Folder of schema maps that replace the built-in ones of the same table.
+    #[arg(long, value_name = "DIR")]
+    map_dir: Option<PathBuf>,
+}
+
+impl MapArgs {
+    /// The built-in maps, and those of `--map-dir` over them.
+    pub fn load(&self) -> Result<MapSet> {
+        let maps = MapSet::built_in()?;
+        match &self.map_dir {
+            Some(dir) => maps.with_dir(dir),
+            None => Ok(maps),
+        }
+    }
+}
+
+impl TableArgs {
+    /// The maps.
+    pub fn maps(&self) -> Result<MapSet> {
+        self.maps.load()
+    }
+
+    /// Which tables the user asked for.
+    pub fn choice(&self) -> Choice {
+        let set = |names: &[String]| -> BTreeSet<String> {
+            names.iter().map(|name| name.trim().to_owned()).collect()
+        };
+        Choice { only: set(&self.tables), skip: set(&self.skip_tables), include: set(&self.include) }
+    }
+}
+
+/// How hard to read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub struct ReadingArgs {
+    /// Splits read (and loaded) at the same time [default: twice the cores, 4 to 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+
+    /// Memory for pages in flight, in MiB; a single row larger than this still passes.
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    memory: u32,
+
+    /// Read consistency, over what the source URL says: local_quorum, quorum, each_quorum, all.
+    ///
+    /// Kong writes at ONE by default, so below ALL a row can be missed on a cluster that was not repaired: repair first, or
+    /// read at all.
+    #[arg(long, value_name = "LEVEL")]
+    pub consistency: Option<String>,
+
+    /// Show only the result.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl ReadingArgs {
+    /// Splits at the same time.
+    pub fn workers(&self) -> usize {
+        self.workers.map_or_else(
+            || (2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)).clamp(4, 16),
+            usize::from,
+        )
+    }
+
+    /// Options for the plan.
+    pub fn plan_options(&self, shifted: bool) -> PlanOptions {
+        let memory_bytes = usize::try_from(self.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        PlanOptions { workers: self.workers(), memory_bytes, shifted }
+    }
+}

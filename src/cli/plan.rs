@@ -1,0 +1,76 @@
+//! `kongferry plan`: what a migration would do, without doing it.
+
+use clap::Args;
+
+use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
+use super::sides;
+use crate::engine::plan::Plan;
+use crate::error::Result;
+use crate::report::progress::Observer;
+use crate::report::table::{Align, TextTable, grouped};
+use crate::schema_map::Origin;
+
+/// Show what a migration would do: tables in load order, splits, maps, and what stays behind and why.
+///
+/// Reads both catalogs and changes nothing. Refuses (exit code 3) whatever `migrate` would refuse, a target that is not
+/// fresh included.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    connections: ConnectionArgs,
+    #[command(flatten)]
+    tables: TableArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
+}
+
+/// Runs it.
+pub async fn run(args: PlanArgs) -> Result<()> {
+    let (maps, choice) = (args.tables.maps()?, args.tables.choice());
+    let (events, observer) = Observer::start(args.reading.quiet);
+    let outcome = async {
+        let sides = sides::open(&args.connections, &args.reading).await?;
+        let checked = sides.check(&maps, &choice, args.reading.plan_options(false), &events).await?;
+        print!("{}", render(&checked.plan));
+        sides.check_fresh(&checked.plan).await
+    }
+    .await;
+    drop(events);
+    observer.finish();
+    outcome
+}
+
+/// The plan as text.
+pub fn render(plan: &Plan) -> String {
+    let mut table = TextTable::new(&[
+        ("level", Align::Right),
+        ("table", Align::Left),
+        ("rows, estimated", Align::Right),
+        ("splits", Align::Right),
+        ("map", Align::Left),
+        ("", Align::Left),
+    ]);
+    for plan in &plan.tables {
+        table.row([
+            plan.level.to_string(),
+            plan.table.clone(),
+            plan.estimate.map_or_else(|| "unknown".to_owned(), grouped),
+            plan.splits.len().to_string(),
+            match &plan.origin {
+                Origin::BuiltIn => "built-in".to_owned(),
+                Origin::Edited(path) => path.display().to_string(),
+            },
+            if plan.merge { "replaces the bootstrap rows" } else { "" }.to_owned(),
+        ]);
+    }
+    let mut text = table.render();
+    if !plan.skipped.is_empty() {
+        let mut skipped = TextTable::new(&[("not copied", Align::Left), ("why", Align::Left)]);
+        for table in &plan.skipped {
+            skipped.row([table.table.clone(), table.reason.clone()]);
+        }
+        text.push('\n');
+        text.push_str(&skipped.render());
+    }
+    text
+}

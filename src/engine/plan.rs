@@ -1,0 +1,158 @@
+//! What will be read, in which order, in which parts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::schema_map::decide::{Decided, Decision};
+use crate::schema_map::{Origin, Production, TableMapping};
+use crate::source::{Cut, PageSizing, Selection, Source, Split};
+use crate::target;
+use crate::target::levels::load_levels;
+use crate::transform::{RowShaper, ShaperContext};
+
+/// Pages that may be in memory at once per worker: one being shaped, one on its way, one being sent.
+const PAGES_PER_WORKER: usize = 3;
+/// Wanted splits per worker: enough that the last ones end together, few enough that a split is worth a transaction.
+const SPLITS_PER_WORKER: usize = 8;
+/// A page needs no more than this, in bytes: beyond it throughput does not grow.
+const MOST_PAGE_BYTES: usize = 1 << 20;
+
+/// The plan of a run.
+#[derive(Debug)]
+pub struct Plan {
+    /// Tables to copy, parents first.
+    pub tables: Vec<Arc<TablePlan>>,
+    /// Tables that stay behind, with the reason.
+    pub skipped: Vec<SkippedTable>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+}
+
+/// One table to copy.
+#[derive(Debug)]
+pub struct TablePlan {
+    /// Its name.
+    pub table: String,
+    /// Position in [`Plan::tables`].
+    pub position: usize,
+    /// Foreign-key level: all its parents are in lower ones.
+    pub level: usize,
+    /// The target's bootstrap rows give way to the source's.
+    pub merge: bool,
+    /// All splits go into one COPY of one transaction: the rows replaced and the rows that replace them must commit
+    /// together (merge), or rows refer to rows of the same table.
+    pub one_transaction: bool,
+    /// Where its map comes from.
+    pub origin: Origin,
+    /// Hash of the map's text.
+    pub map_hash: u64,
+    /// What is read.
+    pub selection: Arc<Selection>,
+    /// How a row is shaped.
+    pub shaper: Arc<RowShaper>,
+    /// Target columns in COPY order.
+    pub columns: Vec<String>,
+    /// Target column that holds the instant of expiry.
+    pub expiry_column: Option<String>,
+    /// Parts to read.
+    pub splits: Vec<Split>,
+    /// Estimated rows, where the source can tell.
+    pub estimate: Option<u64>,
+    /// Page sizing shared by the table's splits.
+    pub sizing: Arc<PageSizing>,
+}
+
+/// A table that is not copied.
+#[derive(Debug, Clone)]
+pub struct SkippedTable {
+    /// Its name.
+    pub table: String,
+    /// Why, in the words of its map.
+    pub reason: String,
+}
+
+/// How a plan is made.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanOptions {
+    /// Splits that are read at the same time.
+    pub workers: usize,
+    /// Byte budget of all pages in flight.
+    pub memory_bytes: usize,
+    /// Cut elsewhere than the plain plan does, for a second count.
+    pub shifted: bool,
+}
+
+impl PlanOptions {
+    /// Bytes one page aims at.
+    pub fn page_bytes(&self) -> usize {
+        (self.memory_bytes / (self.workers.max(1) * PAGES_PER_WORKER)).clamp(1, MOST_PAGE_BYTES)
+    }
+
+    fn cut(&self) -> Cut {
+        let parts = self.workers.max(1) * SPLITS_PER_WORKER;
+        Cut { parts: if self.shifted { parts + 1 } else { parts }, shifted: self.shifted }
+    }
+}
+
+impl Plan {
+    /// Brings decisions, levels and splits together. Every map is compiled here, so that a pair of types without a codec
+    /// stops the run before a row moves.
+    pub async fn make(
+        source: &dyn Source,
+        target: &target::Catalog,
+        decisions: Vec<Decision>,
+        context: ShaperContext,
+        options: PlanOptions,
+    ) -> Result<Self> {
+        let mut copied: Vec<(TableMapping, bool)> = Vec::new();
+        let (mut skipped, mut notes) = (Vec::new(), Vec::new());
+        for decision in decisions {
+            match decision.action {
+                Decided::Copy { mapping, merge } => copied.push((mapping, merge)),
+                Decided::Skip { reason, .. } => skipped.push(SkippedTable { table: decision.table, reason }),
+            }
+        }
+        let names: BTreeSet<String> = copied.iter().map(|(mapping, _)| mapping.table.clone()).collect();
+        let levels = load_levels(target, &names)?;
+        notes.extend(levels.notes.iter().cloned());
+        let mut tables = Vec::with_capacity(copied.len());
+        for (mapping, merge) in copied {
+            notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
+            let Some(described) = source.catalog().tables.get(&mapping.table) else { continue };
+            let shaper = Arc::new(RowShaper::compile(&mapping, context)?);
+            let splits = source.splits(described, options.cut()).await?;
+            let estimate = source.estimate(described).await?;
+            tables.push(TablePlan {
+                position: 0,
+                level: levels.level_of(&mapping.table),
+                merge,
+                one_transaction: merge || levels.self_referencing.contains(&mapping.table),
+                shaper,
+                columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
+                expiry_column: mapping
+                    .outputs
+                    .iter()
+                    .find(|output| matches!(output.from, Production::ExpiresAt { .. }))
+                    .map(|output| output.column.clone()),
+                splits,
+                estimate,
+                sizing: Arc::new(PageSizing::new(options.page_bytes())),
+                origin: mapping.origin,
+                map_hash: mapping.hash,
+                selection: Arc::new(mapping.selection),
+                table: mapping.table,
+            });
+        }
+        tables.sort_by(|a, b| (a.level, &a.table).cmp(&(b.level, &b.table)));
+        for (position, table) in tables.iter_mut().enumerate() {
+            table.position = position;
+        }
+        Ok(Self { tables: tables.into_iter().map(Arc::new).collect(), skipped, notes })
+    }
+
+    /// Tables by foreign-key level, lowest first.
+    pub fn levels(&self) -> impl Iterator<Item = &[Arc<TablePlan>]> {
+        self.tables.chunk_by(|a, b| a.level == b.level)
+    }
+}

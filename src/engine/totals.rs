@@ -1,0 +1,126 @@
+//! What was read and what became of it, per table: read = loaded + skipped, always.
+
+use std::collections::BTreeMap;
+
+use crate::transform::{Repair, Shaped, Skip};
+
+/// Seconds ahead of the run's start within which expiry instants are kept one by one. Rows that expire while a run lasts
+/// may vanish from the target at any moment (Kong's clean-up, and the expiry triggers of 3.3), so counts compare only what
+/// is alive at a common instant; a run that lasts longer than this compares rows by "expires or not" no more exactly.
+const EXPIRY_HORIZON_SECONDS: i64 = 2 * 86_400;
+
+/// Rows of one table, or of a part of it. Mergeable in any order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableTotals {
+    /// Rows read from the source.
+    pub read: u64,
+    /// Rows shaped into tuples; loaded, unless the run is dry.
+    pub loaded: u64,
+    /// Rows left out on purpose, by reason.
+    pub skipped: BTreeMap<Skip, u64>,
+    /// Values repaired without loss, by kind.
+    pub repaired: BTreeMap<Repair, u64>,
+    /// Bytes of COPY data.
+    pub copy_bytes: u64,
+    /// Tuples by their instant of expiry (seconds since 1970), where it lies within the horizon.
+    expiring: BTreeMap<i64, u64>,
+}
+
+impl TableTotals {
+    /// Adds the outcome of one page.
+    pub fn add_page(&mut self, shaped: &Shaped, run_started: i64) {
+        self.read += shaped.read;
+        self.loaded += count(shaped.tuples.len());
+        self.copy_bytes += count(shaped.copy.len());
+        for (reason, rows) in Skip::ALL.into_iter().zip(shaped.skipped) {
+            if rows > 0 {
+                *self.skipped.entry(reason).or_default() += rows;
+            }
+        }
+        for (kind, values) in Repair::ALL.into_iter().zip(shaped.repaired) {
+            if values > 0 {
+                *self.repaired.entry(kind).or_default() += values;
+            }
+        }
+        for instant in &shaped.expiries {
+            if *instant <= run_started + EXPIRY_HORIZON_SECONDS {
+                *self.expiring.entry(*instant).or_default() += 1;
+            }
+        }
+    }
+
+    /// Adds the totals of another part of the same table.
+    pub fn merge(&mut self, other: Self) {
+        self.read += other.read;
+        self.loaded += other.loaded;
+        self.copy_bytes += other.copy_bytes;
+        for (reason, rows) in other.skipped {
+            *self.skipped.entry(reason).or_default() += rows;
+        }
+        for (kind, values) in other.repaired {
+            *self.repaired.entry(kind).or_default() += values;
+        }
+        for (instant, rows) in other.expiring {
+            *self.expiring.entry(instant).or_default() += rows;
+        }
+    }
+
+    /// Rows left out, whatever the reason.
+    pub fn skipped_rows(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// Values repaired, whatever the kind.
+    pub fn repaired_values(&self) -> u64 {
+        self.repaired.values().sum()
+    }
+
+    /// Loaded rows that do not expire, or expire after `instant`.
+    pub fn alive_after(&self, instant: i64) -> u64 {
+        self.loaded - self.expiring.range(..=instant).map(|(_, rows)| rows).sum::<u64>()
+    }
+
+    /// The conservation law: nothing was read that is not accounted for.
+    pub fn conserved(&self) -> bool {
+        self.read == self.loaded + self.skipped_rows()
+    }
+}
+
+/// A length as a row or byte count.
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::TupleMark;
+
+    fn page(expiries: &[i64]) -> Shaped {
+        let mut shaped = Shaped { read: 3, expiries: expiries.to_vec(), ..Shaped::default() };
+        shaped.tuples = vec![TupleMark { end: 10, row: 0 }, TupleMark { end: 20, row: 2 }];
+        shaped.skipped[0] = 1;
+        shaped
+    }
+
+    #[test]
+    fn parts_add_up_in_any_order() {
+        let (mut one, mut two) = (TableTotals::default(), TableTotals::default());
+        one.add_page(&page(&[100, 200]), 50);
+        two.add_page(&page(&[100]), 50);
+        let mut left = one.clone();
+        left.merge(two.clone());
+        two.merge(one);
+        assert_eq!(left, two);
+        assert!(left.conserved());
+        assert_eq!((left.alive_after(99), left.alive_after(100), left.alive_after(200)), (4, 2, 1));
+    }
+
+    #[test]
+    fn an_unaccounted_row_breaks_the_law() {
+        let mut totals = TableTotals::default();
+        totals.add_page(&page(&[]), 0);
+        totals.read += 1;
+        assert!(!totals.conserved());
+    }
+}

@@ -1,0 +1,170 @@
+//! Workers: each takes one piece of work at a time and owns it from its first page to its end.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+use super::events::{Event, Events};
+use super::plan::TablePlan;
+use super::totals::TableTotals;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::Split;
+
+/// Asks workers to end: they roll back what is open and take nothing new.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An `Interrupted` error when somebody asked; workers call it between pages.
+    pub fn check(&self) -> Result<()> {
+        if self.asked() { Err(Error::new(ErrorKind::Interrupted, "the run was interrupted")) } else { Ok(()) }
+    }
+}
+
+/// A piece of work: some splits of one table that belong into one transaction.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The table.
+    pub plan: Arc<TablePlan>,
+    /// The splits: one, or all when the table wants one transaction.
+    pub splits: Vec<Split>,
+}
+
+/// The pieces of some tables, in order.
+pub fn pieces(tables: &[Arc<TablePlan>]) -> VecDeque<Piece> {
+    tables
+        .iter()
+        .flat_map(|plan| {
+            let parts: Vec<Vec<Split>> = if plan.one_transaction {
+                vec![plan.splits.clone()]
+            } else {
+                plan.splits.iter().map(|split| vec![split.clone()]).collect()
+            };
+            parts.into_iter().map(|splits| Piece { plan: plan.clone(), splits })
+        })
+        .collect()
+}
+
+/// What the workers brought home: totals by table position, and every failure.
+#[derive(Debug, Default)]
+pub struct Harvest {
+    /// Totals of what was completed, by position of the table in the plan.
+    pub totals: Vec<TableTotals>,
+    /// What failed, first one first; interruptions that only follow from another failure are left out.
+    pub failures: Vec<Error>,
+}
+
+/// Runs `work` on every piece with `workers` at a time. After a failure no new piece is begun, unless `keep_going` says to
+/// collect the failures of all tables.
+pub async fn run<F, Fut>(
+    pieces: VecDeque<Piece>,
+    workers: usize,
+    table_count: usize,
+    stop: &Stop,
+    events: &Events,
+    work: F,
+) -> Harvest
+where
+    F: Fn(Piece) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<TableTotals>> + Send,
+{
+    let mut open = vec![0_usize; table_count];
+    for piece in &pieces {
+        if let Some(count) = open.get_mut(piece.plan.position) {
+            *count += 1;
+        }
+    }
+    let shared = Arc::new(Mutex::new(Shared {
+        queue: pieces,
+        open,
+        harvest: Harvest { totals: vec![TableTotals::default(); table_count], failures: Vec::new() },
+    }));
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers.max(1) {
+        let (shared, stop, events, work) = (shared.clone(), stop.clone(), events.clone(), work.clone());
+        tasks.spawn(async move {
+            while let Some(piece) = Shared::claim(&shared, &stop) {
+                let (position, share) =
+                    (piece.plan.position, piece.splits.iter().map(|split| split.share).sum());
+                let outcome = work(piece).await;
+                if outcome.is_err() {
+                    stop.ask();
+                }
+                let table_done = Shared::book(&shared, position, outcome);
+                events.tell(Event::SplitDone { table: position, share });
+                if table_done {
+                    events.tell(Event::TableDone { table: position });
+                }
+            }
+        });
+    }
+    while let Some(joined) = tasks.join_next().await {
+        if joined.is_err() {
+            let bug = Error::new(ErrorKind::Internal, "a worker ended without an outcome");
+            shared.lock().unwrap_or_else(PoisonError::into_inner).harvest.failures.push(bug);
+        }
+    }
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut harvest = std::mem::take(&mut shared.harvest);
+    if harvest.failures.iter().any(|failure| failure.kind() != ErrorKind::Interrupted) {
+        harvest.failures.retain(|failure| failure.kind() != ErrorKind::Interrupted);
+    } else {
+        harvest.failures.truncate(1);
+    }
+    harvest
+}
+
+/// What workers share. The lock is held for moments only, never over an await.
+#[derive(Debug)]
+struct Shared {
+    queue: VecDeque<Piece>,
+    /// Pieces of each table that are not booked yet.
+    open: Vec<usize>,
+    harvest: Harvest,
+}
+
+impl Shared {
+    fn claim(shared: &Mutex<Self>, stop: &Stop) -> Option<Piece> {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.asked() {
+            if !shared.queue.is_empty() && shared.harvest.failures.is_empty() {
+                shared.harvest.failures.push(Error::new(ErrorKind::Interrupted, "the run was interrupted"));
+            }
+            return None;
+        }
+        shared.queue.pop_front()
+    }
+
+    /// Books an outcome; true when it was the table's last piece.
+    fn book(shared: &Mutex<Self>, position: usize, outcome: Result<TableTotals>) -> bool {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(totals) => {
+                if let Some(sum) = shared.harvest.totals.get_mut(position) {
+                    sum.merge(totals);
+                }
+                shared.open.get_mut(position).is_some_and(|open| {
+                    *open -= 1;
+                    *open == 0
+                })
+            }
+            Err(error) => {
+                shared.harvest.failures.push(error);
+                false
+            }
+        }
+    }
+}

@@ -26,6 +26,8 @@ pub struct TableMapping {
     pub outputs: Vec<Output>,
     /// Hash (xxh3-64) of the map's text, for the report.
     pub hash: u64,
+    /// Remarks for `plan`: columns that are not carried or keep their default.
+    pub notes: Vec<String>,
 }
 
 /// One target column that is written.

@@ -17,10 +17,27 @@ pub struct TableMap {
     /// Source columns that Kong requires: a row in which one is NULL has expired but for a cell without TTL (a ghost row)
     /// and is skipped and counted.
     pub required: Vec<String>,
+    /// Subsystem of Kong's migrations that makes the table, such as `key-auth`; `None` for `core`.
+    pub subsystem: Option<String>,
+    /// A table that old or unfinished upgrades leave on the source: skipped where the target lacks it.
+    pub leftover: Option<Leftover>,
     /// Rules by column name.
     pub columns: BTreeMap<String, ColumnRule>,
     /// Where the map comes from.
     pub origin: Origin,
+    /// The file's text, for `map show`.
+    pub text: String,
+    /// xxh3-64 of the text, for the report.
+    pub hash: u64,
+}
+
+/// When a table on the source alone is skipped instead of refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Only where the source holds this table too, to which the rows have moved; `None`: always.
+    pub beside: Option<String>,
+    /// Why, for the person who reads `plan`.
+    pub reason: String,
 }
 
 /// What happens to a table.
@@ -48,7 +65,9 @@ pub enum Origin {
 pub struct ColumnRule {
     /// What to do.
     pub rule: Rule,
-    /// The column exists only in some Kong versions: skipped silently on the side (or both) that lacks it.
+    /// The column exists only in some Kong versions, which the two live catalogs tell: on neither side, nothing to do; on
+    /// the target alone, it keeps its default and `plan` says so. On the source alone it is an error all the same, as its
+    /// data would be lost, unless the rule is drop or constant.
     pub if_present: bool,
 }
 
@@ -97,4 +116,49 @@ pub enum Rule {
     Drop,
     /// A target column that is left to its default.
     Leave,
+}
+
+impl Rule {
+    /// The names that map files use, and the arguments that each needs.
+    pub const NAMES: [(&'static str, &'static [&'static str]); 11] = [
+        ("copy", &[]),
+        ("strip_workspace", &[]),
+        ("timestamp", &[]),
+        ("whole_seconds", &[]),
+        ("workspace", &[]),
+        ("expires_at", &["of"]),
+        ("default", &["value"]),
+        ("cache_key", &["head", "parts"]),
+        ("constant", &["value"]),
+        ("drop", &[]),
+        ("leave", &[]),
+    ];
+
+    /// Its name in map files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::StripWorkspace => "strip_workspace",
+            Self::Timestamp => "timestamp",
+            Self::WholeSeconds => "whole_seconds",
+            Self::Workspace => "workspace",
+            Self::ExpiresAt { .. } => "expires_at",
+            Self::Default { .. } => "default",
+            Self::CacheKey { .. } => "cache_key",
+            Self::Constant { .. } => "constant",
+            Self::Drop => "drop",
+            Self::Leave => "leave",
+        }
+    }
+}
+
+impl Action {
+    /// Its name in map files and in `map list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Skip => "skip",
+            Self::Merge => "merge",
+        }
+    }
 }

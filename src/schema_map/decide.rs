@@ -1,0 +1,242 @@
+//! For a whole estate: which tables are copied, which are not and why.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::source;
+use crate::target::catalog as target;
+
+use super::{Action, MapSet, TableMap, TableMapping, did_you_mean, listed, resolve};
+
+/// What the user asks for beyond the maps.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// `--include`: words of tables that are skipped by default.
+    pub include: Vec<String>,
+    /// `--tables`: only these, and those that are merged (every entity refers to its workspace); empty for all.
+    pub tables: Vec<String>,
+    /// `--skip-tables`: not these.
+    pub skip_tables: Vec<String>,
+}
+
+/// What happens to one table.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Its name.
+    pub table: String,
+    /// Copied or not.
+    pub action: Decided,
+}
+
+/// What was decided.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one value per table")]
+pub enum Decided {
+    /// Its rows are copied.
+    Copy {
+        /// How.
+        mapping: TableMapping,
+        /// The target's bootstrap rows give way to them.
+        merge: bool,
+    },
+    /// Its rows are not copied.
+    Skip {
+        /// Why, for the person who reads `plan`.
+        reason: String,
+        /// Whether the source has the table, so that its rows can be counted.
+        on_source: bool,
+        /// Whether the target has it.
+        on_target: bool,
+    },
+}
+
+/// Tables of Kong before 2.1 that upgrades may have left in a keyspace.
+const LEFTOVERS: [(&str, &str); 7] = [
+    ("apis", "left behind by Kong before 1.0"),
+    ("cluster_ca", "left behind by Kong 1.x, whose service mesh is gone"),
+    ("nodes", "left behind by Kong before 1.0"),
+    ("schema_migrations", "left behind by Kong before 1.0, which recorded migrations there"),
+    ("ssl_certificates", "left behind by Kong before 1.0, now certificates"),
+    ("ssl_servers_names", "left behind by Kong before 1.0, now snis"),
+    ("vaults", "left behind by the upgrade to Kong 3.0"),
+];
+
+/// Decides for every table of the source, and for those of the target that a map knows, in the order of their names.
+///
+/// # Errors
+/// `Usage` when `choice` names a word or table that does not exist or does not fit together; `SchemaMap` with all problems of all
+/// tables: an unknown table of the source, a table the target lacks, a map that does not fit.
+pub fn decide(
+    maps: &MapSet,
+    source: &source::Catalog,
+    target: &target::Catalog,
+    choice: &Choice,
+) -> Result<Vec<Decision>> {
+    let estate = Estate { maps, source, target, choice };
+    estate.check_choice()?;
+    let names: BTreeSet<&String> = source
+        .tables
+        .keys()
+        .chain(target.tables.keys().filter(|name| maps.get(name).is_some()))
+        .collect();
+    let mut decisions = Vec::new();
+    let mut problems = Vec::new();
+    let mut homeless = Vec::new();
+    for name in names {
+        match estate.table(name) {
+            Ok(action) => decisions.push(Decision { table: name.clone(), action }),
+            Err(Problem::Unknown(problem) | Problem::NotOnTarget(problem)) => {
+                problems.push(problem);
+                homeless.push(name.as_str());
+            }
+            Err(Problem::Misfit(mut found)) => problems.append(&mut found),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(decisions);
+    }
+    if homeless.is_empty() {
+        return Err(resolve::misfit(&problems));
+    }
+    let remedy = format!(
+        "leave out what may stay behind (--skip-tables {}); an unknown table can be described in a map of --map-dir, see \
+         docs/schema-maps.md",
+        homeless.join(",")
+    );
+    Err(Error::new(ErrorKind::SchemaMap, listed("the schema maps do not fit the live tables", &problems))
+        .remedy(remedy))
+}
+
+struct Estate<'a> {
+    maps: &'a MapSet,
+    source: &'a source::Catalog,
+    target: &'a target::Catalog,
+    choice: &'a Choice,
+}
+
+enum Problem {
+    /// A table of the source without a map.
+    Unknown(String),
+    /// A table with rows to copy and nowhere to put them.
+    NotOnTarget(String),
+    /// The map does not fit.
+    Misfit(Vec<String>),
+}
+
+impl Estate<'_> {
+    fn included(&self, map: &TableMap) -> bool {
+        map.include.as_ref().is_some_and(|word| self.choice.include.contains(word))
+    }
+
+    fn check_choice(&self) -> Result<()> {
+        let Choice { include, tables, skip_tables } = self.choice;
+        let usage = |message: String| Error::new(ErrorKind::Usage, message);
+        let words = self.maps.include_words();
+        for word in include.iter().filter(|word| !words.contains(word.as_str())) {
+            let hint = did_you_mean(word, words.iter().copied());
+            let known: Vec<_> = words.into_iter().collect();
+            return Err(usage(format!("--include does not know \"{word}\"{hint}"))
+                .remedy(format!("the words are {}", known.join(", "))));
+        }
+        let known: BTreeSet<&str> = self
+            .source
+            .tables
+            .keys()
+            .chain(self.target.tables.keys())
+            .map(String::as_str)
+            .chain(self.maps.iter().map(|map| map.table.as_str()))
+            .collect();
+        for (option, names) in [("--tables", tables), ("--skip-tables", skip_tables)] {
+            for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+                let hint = did_you_mean(name, known.iter().copied());
+                let known: Vec<_> = known.into_iter().collect();
+                return Err(usage(format!("{option} names \"{name}\", which is no table of this estate{hint}"))
+                    .remedy(format!("the tables are {}", known.join(", "))));
+            }
+        }
+        for name in tables {
+            if skip_tables.contains(name) {
+                return Err(usage(format!("{name} stands in --tables and in --skip-tables")));
+            }
+            if !self.source.tables.contains_key(name) {
+                return Err(usage(format!("--tables names {name}, which the source does not have")));
+            }
+            let Some(map) = self.maps.get(name).filter(|map| map.action == Action::Skip) else { continue };
+            if !self.included(map) {
+                let reason = map.reason.as_deref().unwrap_or_default();
+                let error = usage(format!("--tables names {name}, which is not copied by default ({reason})"));
+                return Err(match &map.include {
+                    Some(word) => error.remedy(format!("add --include {word}")),
+                    None => error,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self, name: &String) -> Result<Decided, Problem> {
+        let source = self.source.tables.get(name);
+        let target = self.target.tables.get(name);
+        let skip = |reason: String| {
+            Ok(Decided::Skip { reason, on_source: source.is_some(), on_target: target.is_some() })
+        };
+        if self.choice.skip_tables.contains(name) {
+            return skip("left out by --skip-tables".to_owned());
+        }
+        let map = self.maps.get(name);
+        if let Some(map) = map
+            && map.action == Action::Skip
+            && !self.included(map)
+        {
+            let reason = map.reason.clone().unwrap_or_default();
+            return skip(match &map.include {
+                Some(word) => format!("{reason} (--include {word} copies them)"),
+                None => reason,
+            });
+        }
+        let chosen = self.choice.tables.is_empty()
+            || self.choice.tables.contains(name)
+            || map.is_some_and(|map| map.action == Action::Merge);
+        if !chosen {
+            return skip("not named by --tables".to_owned());
+        }
+        let Some(source) = source else {
+            return skip("the source does not have it".to_owned());
+        };
+        // Deriving a map for the table of a custom plugin belongs here.
+        let Some(map) = map else {
+            return match LEFTOVERS.into_iter().find(|(leftover, _)| leftover == name && target.is_none()) {
+                Some((_, reason)) => skip(reason.to_owned()),
+                None => Err(Problem::Unknown(format!(
+                    "{name}: an unknown table of the source{}; kongferry has no map for it",
+                    if target.is_some() { "" } else { ", which the target does not have" }
+                ))),
+            };
+        };
+        let Some(target) = target else {
+            let leftover = map.leftover.as_ref().filter(|leftover| {
+                leftover.beside.as_ref().is_none_or(|other| self.source.tables.contains_key(other))
+            });
+            return match leftover {
+                Some(leftover) => skip(leftover.reason.clone()),
+                None => Err(Problem::NotOnTarget(not_on_target(map))),
+            };
+        };
+        resolve::attempt(map, source, target)
+            .map(|mapping| Decided::Copy { mapping, merge: map.action == Action::Merge })
+            .map_err(Problem::Misfit)
+    }
+}
+
+fn not_on_target(map: &TableMap) -> String {
+    let table = &map.table;
+    match &map.subsystem {
+        Some(plugin) => format!(
+            "{table}: the target does not have it; probably its Gateway was bootstrapped without the plugin {plugin} \
+             (setting `plugins`), so run `kong migrations up` there with the plugin enabled"
+        ),
+        None => format!(
+            "{table}: the target does not have it; it belongs to Kong's core, so the two sides are at different Kong versions"
+        ),
+    }
+}

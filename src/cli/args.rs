@@ -1,15 +1,14 @@
 //! Arguments that several commands share.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{SourceSettings, TargetSettings};
+use crate::config::{SourceSettings, target_from_url};
 use crate::engine::plan::PlanOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema_map::MapSet;
-use crate::schema_map::decide::Choice;
+use crate::schema_map::{Choice, MapSet};
+use crate::target::TargetConfig;
 
 /// Where the two servers are.
 #[derive(Debug, Args)]
@@ -31,7 +30,7 @@ pub struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// The settings of both sides.
-    pub fn settings(&self) -> Result<(SourceSettings, TargetSettings)> {
+    pub fn settings(&self) -> Result<(SourceSettings, TargetConfig)> {
         let missing = |side: &str| {
             Error::new(ErrorKind::Usage, format!("no {side} is given")).remedy(format!(
                 "name it with --{side} URL or in the environment as KONGFERRY_{}",
@@ -40,7 +39,7 @@ impl ConnectionArgs {
         };
         let source = self.source.as_deref().ok_or_else(|| missing("source"))?;
         let target = self.target.as_deref().ok_or_else(|| missing("target"))?;
-        Ok((SourceSettings::from_url(source)?, TargetSettings::from_url(target)?))
+        Ok((SourceSettings::from_url(source)?, target_from_url(target)?))
     }
 }
 
@@ -91,10 +90,11 @@ impl TableArgs {
 
     /// Which tables the user asked for.
     pub fn choice(&self) -> Choice {
-        let set = |names: &[String]| -> BTreeSet<String> {
-            names.iter().map(|name| name.trim().to_owned()).collect()
-        };
-        Choice { only: set(&self.tables), skip: set(&self.skip_tables), include: set(&self.include) }
+        Choice {
+            include: self.include.clone(),
+            tables: self.tables.clone(),
+            skip_tables: self.skip_tables.clone(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::args::MapArgs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::{Align, TextTable};
-use crate::schema_map::{Action, Origin};
+use crate::schema_map::Origin;
 
 /// Show what happens to each table and column.
 #[derive(Debug, Subcommand)]
@@ -38,11 +38,6 @@ fn list(args: &MapArgs) -> Result<()> {
         ("why", Align::Left),
     ]);
     for map in args.load()?.iter() {
-        let action = match map.action {
-            Action::Copy => "copy",
-            Action::Skip => "skip",
-            Action::Merge => "merge",
-        };
         let origin = match &map.origin {
             Origin::BuiltIn => "built-in",
             Origin::Edited(_) => "edited",
@@ -50,7 +45,7 @@ fn list(args: &MapArgs) -> Result<()> {
         let include = map.include.as_deref().map_or_else(String::new, |word| format!("--include {word}"));
         table.row([
             map.table.clone(),
-            action.to_owned(),
+            map.action.name().to_owned(),
             origin.to_owned(),
             include,
             map.reason.clone().unwrap_or_default(),

@@ -6,11 +6,11 @@ use super::args::{ConnectionArgs, ReadingArgs};
 use crate::engine::preflight::Sides;
 use crate::error::{Error, Result};
 use crate::source::cluster::{Cluster, ClusterConfig};
-use crate::target::{Target, TargetConfig};
+use crate::target::Target;
 
 /// Opens both sides. Failures are refusals: nothing has been written yet.
 pub async fn open(connections: &ConnectionArgs, reading: &ReadingArgs) -> Result<Sides> {
-    let (source, target) = connections.settings()?;
+    let (source, mut target) = connections.settings()?;
     let consistency = match reading.consistency.as_deref().or(source.consistency.as_deref()) {
         Some(level) => level.parse()?,
         None => crate::source::cluster::Consistency::default(),
@@ -25,12 +25,8 @@ pub async fn open(connections: &ConnectionArgs, reading: &ReadingArgs) -> Result
         ..ClusterConfig::default()
     };
     let cluster = Cluster::connect(&config).await.map_err(Error::before_writing)?;
-    let target_config = TargetConfig {
-        pg: target.pg,
-        schema: target.schema,
-        // One connection per worker, and one each for counting and for what is noticed meanwhile.
-        pool_size: reading.workers() + 2,
-    };
-    let target = Target::connect(&target_config).await.map_err(Error::before_writing)?;
+    // One connection per worker, and one each for counting and for what is noticed meanwhile.
+    target.pool_size = reading.workers() + 2;
+    let target = Target::connect(&target).await.map_err(Error::before_writing)?;
     Ok(Sides { source: Arc::new(cluster), target })
 }

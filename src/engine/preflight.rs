@@ -91,11 +91,3 @@ impl Sides {
         fresh::check(&self.target, &ignored).await.map_err(Error::before_writing)
     }
 }
-
-/// Tables of `decisions` that are copied.
-pub fn copied(decisions: &[Decision]) -> impl Iterator<Item = &str> {
-    decisions
-        .iter()
-        .filter(|decision| matches!(decision.action, Decided::Copy { .. }))
-        .map(|decision| decision.table.as_str())
-}

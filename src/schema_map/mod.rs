@@ -35,8 +35,8 @@ fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -
 fn listed(title: &str, problems: &[String]) -> String {
     match problems {
         [one] => one.clone(),
-        many => many.iter().fold(format!("{title} ({} problems):", many.len()), |text, problem| {
-            text + "\n  - " + problem
-        }),
+        many => many
+            .iter()
+            .fold(format!("{title} ({} problems):", many.len()), |text, problem| text + "\n  - " + problem),
     }
 }

@@ -74,11 +74,8 @@ pub fn decide(
 ) -> Result<Vec<Decision>> {
     let estate = Estate { maps, source, target, choice };
     estate.check_choice()?;
-    let names: BTreeSet<&String> = source
-        .tables
-        .keys()
-        .chain(target.tables.keys().filter(|name| maps.get(name).is_some()))
-        .collect();
+    let names: BTreeSet<&String> =
+        source.tables.keys().chain(target.tables.keys().filter(|name| maps.get(name).is_some())).collect();
     let mut decisions = Vec::new();
     let mut problems = Vec::new();
     let mut homeless = Vec::new();
@@ -150,8 +147,10 @@ impl Estate<'_> {
             for name in names.iter().filter(|name| !known.contains(name.as_str())) {
                 let hint = did_you_mean(name, known.iter().copied());
                 let known: Vec<_> = known.into_iter().collect();
-                return Err(usage(format!("{option} names \"{name}\", which is no table of this estate{hint}"))
-                    .remedy(format!("the tables are {}", known.join(", "))));
+                return Err(usage(format!(
+                    "{option} names \"{name}\", which is no table of this estate{hint}"
+                ))
+                .remedy(format!("the tables are {}", known.join(", "))));
             }
         }
         for name in tables {
@@ -164,7 +163,8 @@ impl Estate<'_> {
             let Some(map) = self.maps.get(name).filter(|map| map.action == Action::Skip) else { continue };
             if !self.included(map) {
                 let reason = map.reason.as_deref().unwrap_or_default();
-                let error = usage(format!("--tables names {name}, which is not copied by default ({reason})"));
+                let error =
+                    usage(format!("--tables names {name}, which is not copied by default ({reason})"));
                 return Err(match &map.include {
                     Some(word) => error.remedy(format!("add --include {word}")),
                     None => error,

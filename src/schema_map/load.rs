@@ -68,7 +68,8 @@ impl MapSet {
             match parse::parse(&text, &name, Origin::Edited(path)) {
                 Ok(map) => {
                     if let Some(earlier) = described.insert(map.table.clone(), name.clone()) {
-                        problems.push(format!("{name}: table {} is described in {earlier} as well", map.table));
+                        problems
+                            .push(format!("{name}: table {} is described in {earlier} as well", map.table));
                     }
                     self.maps.insert(map.table.clone(), map);
                 }
@@ -79,8 +80,9 @@ impl MapSet {
             Ok(self)
         } else {
             let title = format!("schema maps in {} are faulty", folder.display());
-            Err(Error::new(ErrorKind::Configuration, listed(&title, &problems))
-                .remedy("docs/schema-maps.md describes the files; `kongferry map show TABLE` prints a valid one"))
+            Err(Error::new(ErrorKind::Configuration, listed(&title, &problems)).remedy(
+                "docs/schema-maps.md describes the files; `kongferry map show TABLE` prints a valid one",
+            ))
         }
     }
 

@@ -61,7 +61,9 @@ impl<'a> Resolver<'a> {
     fn run(&mut self) -> Result<TableMapping, Vec<String>> {
         if matches!(self.target.kind, 'p' | 'v' | 'm' | 'f') {
             let table = &self.map.table;
-            self.problems.push(format!("{table}: on the target it is not an ordinary table; rows can't be copied into it"));
+            self.problems.push(format!(
+                "{table}: on the target it is not an ordinary table; rows can't be copied into it"
+            ));
         }
         let (source, map) = (self.source, self.map);
         let key_columns = source.partition_key().chain(source.clustering_key());
@@ -115,7 +117,9 @@ impl<'a> Resolver<'a> {
     fn column(&mut self, name: &'a str, rule: &'a ColumnRule) {
         let on_source = self.source.column(name);
         let on_target = self.target.column(name);
-        if on_source.is_none() && on_target.is_none() {
+        // Expiry has no column on the source, so only the target can lack it, and then `if_present` would lose data.
+        let expiry = matches!(rule.rule, Rule::ExpiresAt { .. });
+        if on_source.is_none() && on_target.is_none() && !expiry {
             if !rule.if_present {
                 self.problem(
                     name,
@@ -137,7 +141,9 @@ impl<'a> Resolver<'a> {
             | Rule::Workspace
             | Rule::CacheKey { .. } => match (on_source, on_target) {
                 (Some(source), Some(target)) => self.carried(name, &rule.rule, source, target),
-                (None, Some(target)) if rule.if_present => self.kept_default(target, "the source does not have it"),
+                (None, Some(target)) if rule.if_present => {
+                    self.kept_default(target, "the source does not have it")
+                }
                 (None, Some(_)) => self.problem(
                     name,
                     "the source does not have it; if that is right, leave the target's to its default: \
@@ -161,8 +167,10 @@ impl<'a> Resolver<'a> {
     /// A target column that COPY does not name.
     fn kept_default(&mut self, column: &target::Column, why: &str) {
         if column.not_null && column.default.is_none() && !column.generated {
-            let problem = format!("{why}, and the target's is NOT NULL without a default; give it one: \
-                                   {{ rule = \"default\", value = \"...\" }}");
+            let problem = format!(
+                "{why}, and the target's is NOT NULL without a default; give it one: \
+                                   {{ rule = \"default\", value = \"...\" }}"
+            );
             self.problem(&column.name, &problem);
         } else {
             let value = if column.generated {
@@ -210,7 +218,10 @@ impl<'a> Resolver<'a> {
         on_target: Option<&target::Column>,
     ) {
         if on_target.is_some() {
-            self.problem(name, "rule constant is for columns of the source alone, and the target has it too; use \"copy\"");
+            self.problem(
+                name,
+                "rule constant is for columns of the source alone, and the target has it too; use \"copy\"",
+            );
         }
         if let Some(column) = on_source {
             if is_text(&column.ty) {
@@ -230,7 +241,10 @@ impl<'a> Resolver<'a> {
         on_target: Option<&target::Column>,
     ) {
         if on_source.is_some() {
-            self.problem(name, "rule expires_at, but the source has a column of that name, which it does not read");
+            self.problem(
+                name,
+                "rule expires_at, but the source has a column of that name, which it does not read",
+            );
         }
         match on_target.map(|column| &column.ty) {
             None => self.problem(name, "the target has no such column, so expiry times would be lost"),
@@ -252,7 +266,8 @@ impl<'a> Resolver<'a> {
             return self.problem(name, &problem);
         }
         let of = self.select_ttl(column);
-        let others = map.required.iter().filter_map(|name| source.column(name)).filter(|other| other.has_ttl());
+        let others =
+            map.required.iter().filter_map(|name| source.column(name)).filter(|other| other.has_ttl());
         let others: Vec<_> =
             others.map(|other| self.select_ttl(other)).filter(|position| *position != of).collect();
         self.productions.insert(name, Production::ExpiresAt { of, others });
@@ -302,7 +317,9 @@ impl<'a> Resolver<'a> {
             Rule::WholeSeconds => Production::Timestamp { item, whole_seconds: true },
             Rule::Workspace => Production::Workspace { item },
             // The parts are positions of outputs, which are known only when all columns are.
-            Rule::CacheKey { head, .. } => Production::CacheKey { item, head: head.clone(), parts: Vec::new() },
+            Rule::CacheKey { head, .. } => {
+                Production::CacheKey { item, head: head.clone(), parts: Vec::new() }
+            }
             _ => Production::Copy { item },
         };
         self.productions.insert(name, production);
@@ -319,7 +336,9 @@ impl<'a> Resolver<'a> {
             let key = toml_key(&column.name);
             let advice = match target.column(&column.name) {
                 Some(_) => format!("on both sides, but not in the map; add to [columns]: {key} = \"copy\""),
-                None => format!("on the source alone, and not in the map; add to [columns]: {key} = \"drop\""),
+                None => {
+                    format!("on the source alone, and not in the map; add to [columns]: {key} = \"drop\"")
+                }
             };
             self.problem(&column.name, &advice);
         }
@@ -367,7 +386,8 @@ impl<'a> Resolver<'a> {
             outputs.iter().enumerate().map(|(position, output)| (output.column.clone(), position)).collect();
         for output in &mut outputs {
             let Production::CacheKey { parts, .. } = &mut output.from else { continue };
-            let Some(Rule::CacheKey { parts: names, .. }) = map.columns.get(&output.column).map(|rule| &rule.rule)
+            let Some(Rule::CacheKey { parts: names, .. }) =
+                map.columns.get(&output.column).map(|rule| &rule.rule)
             else {
                 continue;
             };

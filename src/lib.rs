@@ -20,6 +20,7 @@ pub mod error;
 pub mod estate;
 pub mod report;
 pub mod schema_map;
+pub mod schema_state;
 pub mod source;
 pub mod target;
 pub mod transform;

@@ -5,14 +5,14 @@
 //! default ([`resolve`]); for a whole estate, what happens to each table ([`decide`]). Nothing is guessed.
 
 mod built_in;
-#[cfg(test)]
-mod catalog_fixtures;
 pub mod decide;
 pub mod load;
 pub mod mapping;
 pub mod model;
 mod parse;
 pub mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Choice, Decided, Decision, decide};
 pub use load::MapSet;

@@ -156,7 +156,8 @@ impl Reader<'_> {
         let span_of = |key: &str| {
             document.iter().find(|(name, _)| name.get_ref() == key).map_or(0..0, |(_, value)| value.span())
         };
-        if map.action != Action::Copy && map.reason.is_none() {
+        let says = |key: &str| document.iter().any(|(name, _)| name.get_ref() == key);
+        if map.action != Action::Copy && !says("reason") {
             self.problem(&span_of("action"), "`reason` is missing: say why the table is not simply copied");
         }
         if map.columns.is_empty() && (map.action != Action::Skip || map.include.is_some()) {

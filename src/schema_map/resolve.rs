@@ -117,7 +117,9 @@ impl<'a> Resolver<'a> {
     fn column(&mut self, name: &'a str, rule: &'a ColumnRule) {
         let on_source = self.source.column(name);
         let on_target = self.target.column(name);
-        if on_source.is_none() && on_target.is_none() {
+        // Expiry has no column on the source, so only the target can lack it, and then `if_present` would lose data.
+        let expiry = matches!(rule.rule, Rule::ExpiresAt { .. });
+        if on_source.is_none() && on_target.is_none() && !expiry {
             if !rule.if_present {
                 self.problem(
                     name,

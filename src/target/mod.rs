@@ -20,6 +20,7 @@ pub mod sessions;
 mod sqlstate;
 mod transaction;
 
+pub use catalog::Catalog;
 pub use connect::{Client, Server, Target, TargetConfig};
 pub use copy::CopyStream;
 pub use failure::{CopyFailure, Endpoint};

@@ -142,7 +142,7 @@ impl<'a> Resolver<'a> {
             | Rule::CacheKey { .. } => match (on_source, on_target) {
                 (Some(source), Some(target)) => self.carried(name, &rule.rule, source, target),
                 (None, Some(target)) if rule.if_present => {
-                    self.kept_default(target, "the source does not have it")
+                    self.kept_default(target, "the source does not have it");
                 }
                 (None, Some(_)) => self.problem(
                     name,

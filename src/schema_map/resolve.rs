@@ -133,7 +133,7 @@ impl<'a> Resolver<'a> {
             Rule::Leave => self.left(name, on_source, on_target),
             Rule::Constant { value } => self.constant(name, value, on_source, on_target),
             Rule::ExpiresAt { of } => self.expires_at(name, of, on_source, on_target),
-            Rule::Default { value } => self.with_default(name, rule, value, on_source, on_target),
+            Rule::Default { value } => self.with_default(name, value, on_source, on_target),
             Rule::Copy
             | Rule::StripWorkspace
             | Rule::Timestamp
@@ -276,7 +276,6 @@ impl<'a> Resolver<'a> {
     fn with_default(
         &mut self,
         name: &'a str,
-        rule: &ColumnRule,
         value: &str,
         on_source: Option<&source::Column>,
         on_target: Option<&target::Column>,
@@ -285,7 +284,7 @@ impl<'a> Resolver<'a> {
             (Some(_), None) => self.lost(name),
             (None, None) => {}
             (on_source, Some(_)) => {
-                if on_source.is_none() && !rule.if_present {
+                if on_source.is_none() {
                     self.notes.push(format!("{name}: the source does not have it; becomes {value}"));
                 }
                 let item = on_source.map(|column| self.select(column));

@@ -140,7 +140,7 @@ impl<'a> Resolver<'a> {
             | Rule::WholeSeconds
             | Rule::Workspace
             | Rule::CacheKey { .. } => match (on_source, on_target) {
-                (Some(source), Some(target)) => self.carried(name, &rule.rule, source, target),
+                (Some(source), Some(_)) => self.carried(name, &rule.rule, source),
                 (None, Some(target)) if rule.if_present => {
                     self.kept_default(target, "the source does not have it");
                 }
@@ -294,11 +294,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A column with a value on both sides.
-    fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column, target: &target::Column) {
-        if target.generated {
-            self.problem(name, "the target generates it, so it cannot be written; use \"drop\"");
-            return;
-        }
+    fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column) {
         let (fits, needed) = match rule {
             Rule::StripWorkspace | Rule::CacheKey { .. } => (is_text(&source.ty), "text"),
             Rule::Timestamp | Rule::WholeSeconds => (source.ty == CqlType::Timestamp, "timestamp"),
@@ -368,6 +364,12 @@ impl<'a> Resolver<'a> {
     fn outputs(&mut self) -> Vec<Output> {
         let (target, map) = (self.target, self.map);
         let mut productions = std::mem::take(&mut self.productions);
+        for column in target.columns.iter().filter(|column| column.generated) {
+            if productions.contains_key(column.name.as_str()) {
+                let problem = "the target generates it, so it cannot be written; use \"drop\", or \"leave\"";
+                self.problem(&column.name, problem);
+            }
+        }
         let mut outputs: Vec<Output> = target
             .columns
             .iter()

@@ -186,6 +186,9 @@ fn leave_does_not_give_up_data() {
 
 #[test]
 fn generated_columns_are_not_written() {
+    let mut fit = Fit::of("2.8", "targets");
+    fit.target.columns.iter_mut().find(|column| column.name == "weight").unwrap().generated = true;
+    assert!(fit.refusal().contains("targets.weight: the target generates it"));
     let mut fit = Fit::of("2.8", "consumers");
     fit.target.columns.iter_mut().find(|column| column.name == "tags").unwrap().generated = true;
     assert!(fit.refusal().contains("consumers.tags: the target generates it"));

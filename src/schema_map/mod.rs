@@ -2,7 +2,7 @@
 //!
 //! In: one TOML file per table ([`load`], built in or from `--map-dir`) and the live catalogs of both sides. Out: a
 //! [`TableMapping`] in which every source column is used or dropped by name and every target column is written or has a
-//! default ([`resolve`]); for a whole estate, what happens to each table ([`decide`]). Nothing is guessed.
+//! default ([`mod@resolve`]); for a whole estate, what happens to each table ([`mod@decide`]). Nothing is guessed.
 
 mod built_in;
 pub mod decide;

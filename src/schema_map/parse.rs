@@ -163,10 +163,10 @@ impl Reader<'_> {
         if map.columns.is_empty() && (map.action != Action::Skip || map.include.is_some()) {
             self.problem(&span_of("columns"), "[columns] is missing or empty: one rule for each column");
         }
-        let names = || map.columns.keys().map(String::as_str);
+        let known = || map.columns.keys().map(String::as_str);
         for column in &map.required {
             if !map.columns.contains_key(column) {
-                let hint = did_you_mean(column, names());
+                let hint = did_you_mean(column, known());
                 self.problem(
                     &span_of("required"),
                     format!("`required` names \"{column}\", which [columns] does not{hint}"),
@@ -188,7 +188,7 @@ impl Reader<'_> {
                     .and_then(|(_, columns)| columns.get_ref().as_table())
                     .and_then(|columns| columns.iter().find(|(key, _)| key.get_ref() == name.as_str()))
                     .map_or(0..0, |(key, _)| key.span());
-                let hint = did_you_mean(column, names());
+                let hint = did_you_mean(column, known());
                 self.problem(
                     &span,
                     format!(
@@ -313,10 +313,10 @@ impl Reader<'_> {
         let missing = needed.iter().find(|argument| !given.strings.contains_key(*argument));
         let surplus = given.strings.keys().find(|argument| !needed.contains(argument));
         if let Some(argument) = missing {
-            let form: String = needed.iter().map(|argument| format!(", {argument} = ...")).collect();
+            let form = needed.join(" = ..., ");
             self.problem(
                 span,
-                format!("rule {name} needs `{argument}`, as in {{ rule = \"{name}\"{form} }}"),
+                format!("rule {name} needs `{argument}`, as in {{ rule = \"{name}\", {form} = ... }}"),
             );
             return None;
         }

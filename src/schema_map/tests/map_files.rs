@@ -211,3 +211,42 @@ fn a_folder_without_maps_is_refused() {
     assert_eq!(absent.kind(), ErrorKind::Configuration);
     assert!(absent.to_string().starts_with("cannot read no/such/folder"));
 }
+
+/// Text of docs/schema-maps.md.
+const MANUAL: &str = include_str!("../../../docs/schema-maps.md");
+
+#[test]
+fn the_manual_describes_every_rule_and_word() {
+    for (rule, _) in Rule::NAMES {
+        assert!(MANUAL.contains(&format!("\n### {rule}\n")), "{rule}");
+    }
+    let maps = MapSet::built_in().unwrap();
+    for word in maps.include_words() {
+        assert!(MANUAL.contains(&format!("`--include {word}`")), "{word}");
+    }
+    for map in maps.iter().filter(|map| map.action == Action::Skip) {
+        assert!(MANUAL.contains(&map.table), "{}", map.table);
+    }
+}
+
+#[test]
+fn the_examples_of_the_manual_are_valid() {
+    let examples: Vec<_> =
+        MANUAL.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() > Rule::NAMES.len());
+    for example in examples {
+        let text = if example.contains("table ") {
+            example.to_owned()
+        } else {
+            let named = ["created_at", "consumer_id", "ws_id"]
+                .into_iter()
+                .filter(|name| !example.contains(&format!("\n{name} ")))
+                .map(|name| format!("{name} = \"copy\"\n"));
+            format!("table = \"t\"\naction = \"copy\"\n{example}{}", named.collect::<String>())
+        };
+        let (result, _folder) = load(&[("example.toml", &text)]);
+        if let Err(error) = result {
+            panic!("{}\n{text}", error.report());
+        }
+    }
+}

@@ -265,10 +265,20 @@ fn build_pool(pg: tokio_postgres::Config, size: usize, schema: &str) -> Result<P
         .recycle_timeout(Some(SESSION_TIMEOUT))
         .post_create(Hook::async_fn(move |client, _| {
             let settings = Arc::clone(&settings);
-            Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+            Box::pin(async move { set_up(client, &settings).await.map_err(HookError::Backend) })
         }))
         .build()
         .map_err(|_| Error::new(ErrorKind::Internal, "cannot build the pool of PostgreSQL connections"))
+}
+
+/// Applies [`SETTINGS`], or these with more behind them, to a new session.
+pub(super) async fn set_up(
+    client: &tokio_postgres::Client,
+    settings: &str,
+) -> Result<(), tokio_postgres::Error> {
+    // In a message of its own: a timeout runs over the whole of a message, and the role's may be short.
+    client.batch_execute("SET statement_timeout = 0").await?;
+    client.batch_execute(settings).await
 }
 
 /// Settings of every session. Roles and databases carry their own (`ALTER ROLE ... SET`), so none is left to chance;

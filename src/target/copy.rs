@@ -6,9 +6,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::{CopyInSink, Statement};
 
-use super::connect::Client;
 use super::failure::{self, CopyFailure};
 use super::identifier::{qualified, quoted_list};
+use super::sqlstate;
+use super::transaction::LoadTransaction;
 use crate::error::Result;
 
 /// Bytes per message: 128 to 256 KiB load fastest (measured: 4 KiB 0.79 of it, 8 MiB 0.95).
@@ -26,7 +27,7 @@ const TRAILER: &[u8] = &[0xff, 0xff];
 /// It must be [finished](Self::finish). Dropped before that, the COPY is aborted and the transaction has failed; a
 /// savepoint set before brings it back.
 pub struct CopyStream<'tx> {
-    client: &'tx Client,
+    transaction: &'tx mut LoadTransaction,
     statement: Statement,
     sink: Option<Pin<Box<CopyInSink<Bytes>>>>,
     /// What is too small for a message of its own.
@@ -44,20 +45,20 @@ pub struct CopyStream<'tx> {
 
 impl<'tx> CopyStream<'tx> {
     pub(super) async fn open(
-        client: &'tx Client,
-        schema: &str,
+        transaction: &'tx mut LoadTransaction,
         table: &str,
         columns: &[String],
     ) -> Result<Self> {
-        let name = qualified(schema, table);
+        let name = qualified(transaction.schema(), table);
         let list = quoted_list(columns.iter().map(String::as_str));
         let grant = format!("INSERT ON {name}");
-        let statement = client
+        let statement = transaction
+            .client()?
             .prepare_cached(&format!("COPY {name} ({list}) FROM STDIN (FORMAT binary)"))
             .await
             .map_err(|error| failure::copy(&error, table, columns, &grant, 0).error)?;
         let mut stream = Self {
-            client,
+            transaction,
             statement,
             sink: None,
             pending: BytesMut::new(),
@@ -102,7 +103,16 @@ impl<'tx> CopyStream<'tx> {
     }
 
     async fn begin_statement(&mut self) -> Result<(), CopyFailure> {
-        let sink = self.client.copy_in(&self.statement).await.map_err(|error| self.failed(&error))?;
+        let client = self.transaction.client().map_err(CopyFailure::unlocated)?;
+        let sink = match client.copy_in(&self.statement).await {
+            Ok(sink) => sink,
+            Err(error) => {
+                // The driver sends a Sync with the statement and another after it; a COPY that never began answers both,
+                // and from then on every answer would be taken for that of the next request.
+                self.transaction.give_up();
+                return Err(self.failed(&error));
+            }
+        };
         self.sink = Some(Box::pin(sink));
         self.sent = 0;
         self.pending.clear();
@@ -113,11 +123,20 @@ impl<'tx> CopyStream<'tx> {
     async fn end_statement(&mut self) -> Result<(), CopyFailure> {
         self.pending.put_slice(TRAILER);
         self.flush().await?;
-        if let Some(mut sink) = self.sink.take() {
-            let rows = sink.as_mut().finish().await.map_err(|error| self.failed(&error))?;
-            self.rows += rows;
+        let Some(mut sink) = self.sink.take() else { return Ok(()) };
+        match sink.as_mut().finish().await {
+            Ok(rows) => {
+                self.rows += rows;
+                Ok(())
+            }
+            Err(error) => {
+                // Interrupted from outside, perhaps before it read the first of the two Syncs.
+                if error.code().is_none_or(|code| sqlstate::class(code.code()) == "57") {
+                    self.transaction.give_up();
+                }
+                Err(self.failed(&error))
+            }
         }
-        Ok(())
     }
 
     async fn push(&mut self, mut bytes: Bytes) -> Result<(), CopyFailure> {

@@ -40,6 +40,13 @@ pub struct CopyFailure {
     pub column: Option<String>,
 }
 
+impl CopyFailure {
+    /// A failure that has nothing to do with a row.
+    pub(super) fn unlocated(error: Error) -> Self {
+        Self { error, row: None, column: None }
+    }
+}
+
 impl From<CopyFailure> for Error {
     fn from(failure: CopyFailure) -> Self {
         failure.error
@@ -80,13 +87,9 @@ pub(super) fn copy(
     let named = error.as_db_error().and_then(DbError::column).map(str::to_owned);
     let column =
         named.or_else(|| context.and_then(|(_, column)| column)).filter(|name| columns.contains(name));
-    let mut what = format!("cannot load table {table}");
-    if let Some(row) = row {
-        what.push_str(&format!(", row {} of the split", row + 1));
-    }
-    if let Some(column) = &column {
-        what.push_str(&format!(", column {column}"));
-    }
+    let at_row = row.map_or_else(String::new, |row| format!(", row {} of the split", row + 1));
+    let at_column = column.as_ref().map_or_else(String::new, |column| format!(", column {column}"));
+    let what = format!("cannot load table {table}{at_row}{at_column}");
     CopyFailure { error: load(error, what, Some(grant)), row, column }
 }
 
@@ -172,16 +175,15 @@ const REMEDY_LOST: &str = "see in the server's log why it ended the connection; 
 /// What the server said, from the parts that cannot hold a value.
 fn server_cause(db: &DbError) -> String {
     let code = db.code().code();
-    let mut cause = match denied_object(db) {
+    let cause = match denied_object(db) {
         Some(object) => format!("permission denied for {object}"),
         None => sqlstate::meaning(code).to_owned(),
     };
-    for (kind, name) in [("table", db.table()), ("column", db.column()), ("constraint", db.constraint())] {
-        if let Some(name) = name.and_then(plain_name) {
-            cause.push_str(&format!(", {kind} {name}"));
-        }
-    }
-    format!("{cause} ({})", sqlstate::label(code))
+    let names: String = [("table", db.table()), ("column", db.column()), ("constraint", db.constraint())]
+        .into_iter()
+        .filter_map(|(kind, name)| Some(format!(", {kind} {}", plain_name(name?)?)))
+        .collect();
+    format!("{cause}{names} ({})", sqlstate::label(code))
 }
 
 fn remedy(db: &DbError, grant: Option<&str>) -> Option<String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::connect::{SETTINGS, Server};
+use super::connect::{self, SETTINGS, Server};
 use super::failure::{self, Endpoint};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -45,7 +45,7 @@ pub(super) async fn probe(
     refuse_transaction_pooling(&first, &second, endpoint).await?;
     drop(second);
     let settle = |error| failure::connect(&error, endpoint);
-    first.client.batch_execute(SETTINGS).await.map_err(settle)?;
+    connect::set_up(&first.client, SETTINGS).await.map_err(settle)?;
     inspect(&first.client, endpoint, schema).await
 }
 

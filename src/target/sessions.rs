@@ -22,7 +22,8 @@ const WITH_BACKEND_TYPE: u32 = 100_000;
 /// Client sessions in this database that do not share the application name of `client`'s own.
 pub async fn other_sessions(client: &tokio_postgres::Client, version_num: u32) -> Result<Vec<OtherSessions>> {
     let clients_only = if version_num >= WITH_BACKEND_TYPE {
-        "backend_type = 'client backend'"
+        // A role without rights on a session sees no backend_type; autovacuum workers have no user.
+        "usename IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
     } else {
         "coalesce(query, '') NOT LIKE 'autovacuum:%'"
     };

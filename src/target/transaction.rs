@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Rows, and what is written about them, belong into the same transaction: see [`execute`](Self::execute).
 #[derive(Debug)]
 pub struct LoadTransaction {
-    /// `None` once it has ended.
+    /// `None` once it has ended, or was given up.
     client: Option<Client>,
     schema: String,
 }
@@ -39,8 +39,7 @@ impl LoadTransaction {
 
     /// Opens a COPY into `columns` of `table`.
     pub async fn copy<'tx>(&'tx mut self, table: &str, columns: &[String]) -> Result<CopyStream<'tx>> {
-        let schema = self.schema.clone();
-        CopyStream::open(self.client()?, &schema, table, columns).await
+        CopyStream::open(self, table, columns).await
     }
 
     /// Deletes all rows of `table` and returns how many there were. DELETE and not TRUNCATE: triggers fire, and a foreign
@@ -106,24 +105,39 @@ impl LoadTransaction {
 
     /// Rolls back.
     pub async fn rollback(mut self) -> Result<()> {
-        self.run("ROLLBACK", "cannot roll back").await?;
-        drop(self.client.take());
+        if self.client.is_some() {
+            self.run("ROLLBACK", "cannot roll back").await?;
+            drop(self.client.take());
+        }
         Ok(())
+    }
+
+    /// Closes the connection, and with it the transaction.
+    pub(super) fn give_up(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+
+    /// Schema of the tables.
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
     }
 
     async fn run(&self, sql: &str, what: &str) -> Result<()> {
         self.client()?.batch_execute(sql).await.map_err(|error| failure::statement(&error, what))
     }
 
-    fn client(&self) -> Result<&Client> {
-        self.client.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "the transaction has ended"))
+    /// Its connection.
+    pub(super) fn client(&self) -> Result<&Client> {
+        self.client.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Target, "the transaction was given up after an earlier failure")
+        })
     }
 }
 
 impl Drop for LoadTransaction {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            drop(Object::take(client));
-        }
+        self.give_up();
     }
 }

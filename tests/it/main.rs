@@ -1,1 +1,10 @@
+//! The integration tests: one module per behaviour, against real servers.
 
+mod target_catalog;
+mod target_connect;
+mod target_copy;
+mod target_count;
+mod target_database;
+mod target_fresh;
+mod target_pooler;
+mod target_secrets;

@@ -10,7 +10,8 @@
 //! 6. [`verify`] counts and compares both sides;
 //! 7. [`report`] shows what happens while it happens, and what came of it.
 //!
-//! [`config`] and [`cli`] stand in front of it, [`error`] beside it. [`estate`] builds synthetic Kong estates for the demo,
+//! [`config`] and [`cli`] stand in front of it, [`error`] and [`schema_state`] (whether both sides are at the same migration)
+//! beside it. [`estate`] builds synthetic Kong estates for the demo,
 //! the tests and the benchmarks; `kongferry` itself never writes to a source.
 
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod error;
 pub mod estate;
 pub mod report;
 pub mod schema_map;
+pub mod schema_state;
 pub mod source;
 pub mod target;
 pub mod transform;

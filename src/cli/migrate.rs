@@ -48,13 +48,13 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     let outcome = async {
         events.stage("Checking both sides");
         let sides = sides::open(&args.connections, &args.reading).await?;
-        let checked = sides.check(&maps, &choice, args.reading.plan_options(false), &events).await?;
+        let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
         if args.dry_run {
-            return dry_run(&sides, &checked.plan, &args.reading, &stop, &events).await;
+            return dry_run(&sides, &plan, &args.reading, &stop, &events).await;
         }
-        sides.check_fresh(&checked.plan).await?;
-        events.stage(format!("Copying {} tables", checked.plan.tables.len()));
-        let counted = migrate(&sides, &checked.plan, args.reading.workers(), &stop, &events).await?;
+        sides.check_target(&plan, &events).await?;
+        events.stage(format!("Copying {} tables", plan.tables.len()));
+        let counted = migrate(&sides, &plan, args.reading.workers(), &stop, &events).await?;
         let mut text = counts::render(&counted);
         for line in counts::remarks(&counted) {
             text.push_str(&format!("  {line}\n"));

@@ -30,9 +30,9 @@ pub async fn run(args: PlanArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
     let outcome = async {
         let sides = sides::open(&args.connections, &args.reading).await?;
-        let checked = sides.check(&maps, &choice, args.reading.plan_options(false), &events).await?;
-        print!("{}", render(&checked.plan));
-        sides.check_fresh(&checked.plan).await
+        let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
+        print!("{}", render(&plan));
+        sides.check_target(&plan, &events).await
     }
     .await;
     drop(events);

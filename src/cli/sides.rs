@@ -28,5 +28,6 @@ pub async fn open(connections: &ConnectionArgs, reading: &ReadingArgs) -> Result
     // One connection per worker, and one each for counting and for what is noticed meanwhile.
     target.pool_size = reading.workers() + 2;
     let target = Target::connect(&target).await.map_err(Error::before_writing)?;
-    Ok(Sides { source: Arc::new(cluster), target })
+    let catalog = target.catalog().await.map_err(Error::before_writing)?;
+    Ok(Sides { source: Arc::new(cluster), target, catalog: Arc::new(catalog) })
 }

@@ -34,18 +34,18 @@ pub async fn run(args: VerifyArgs) -> Result<()> {
     let stop = interrupt::watch();
     let outcome = async {
         let sides = sides::open(&args.connections, &args.reading).await?;
-        let checked = sides.check(&maps, &choice, args.reading.plan_options(true), &events).await?;
+        let plan = sides.plan(&maps, &choice, args.reading.plan_options(true), &events).await?;
         events.stage("Counting the source again, with splits cut elsewhere");
-        let tables = &checked.plan.tables;
+        let tables = &plan.tables;
         events
             .tell(Event::Tables(tables.iter().map(|table| (table.table.clone(), table.estimate)).collect()));
         let options =
             ScanOptions { workers: args.reading.workers(), started: crate::engine::now(), list_rejects: 0 };
-        let (harvest, _, rejects) = scan(sides.source.clone(), &checked.plan, &options, &stop, &events).await;
+        let (harvest, _, rejects) = scan(sides.source.clone(), &plan, &options, &stop, &events).await;
         if let Some(failure) = harvest.failures.into_iter().next() {
             return Err(failure);
         }
-        let counted = counts::compare(&sides.target, &checked.plan, &harvest.totals, false).await?;
+        let counted = counts::compare(&sides.target, &plan, &harvest.totals, false).await?;
         Ok((counted, rejects))
     }
     .await;

@@ -6,32 +6,34 @@
 
 use bytes::Bytes;
 
-use super::load::begin;
+use super::load::{Loading, begin};
 use super::shaping::ShapedPages;
 use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Page, Source};
-use crate::target::{LoadTransaction, Target};
+use crate::source::Page;
+use crate::target::LoadTransaction;
 use crate::transform::Shaped;
 
+/// Name of the savepoint each attempt works under.
+const SAVEPOINT: &str = "kongferry_attempt";
+
 /// The error of the first row that the target refuses, or `refused` itself when no single row does (any more).
-pub async fn find_row(source: &dyn Source, target: &Target, piece: &Piece, refused: Error) -> Error {
-    match search(source, target, piece).await {
+pub(super) async fn find_row(loading: Loading<'_>, piece: &Piece, refused: Error) -> Error {
+    match search(loading, piece).await {
         Ok(Some(found)) => found,
-        Ok(None) => {
-            refused.remedy("reading the split again found no single row at fault; run the migration again")
-        }
-        Err(other) => {
-            refused.remedy(format!("looking for the row failed as well ({other}); run the migration again"))
-        }
+        Ok(None) => refused.remedy(
+            "reading the split once more showed no row at fault; something changed meanwhile, so run again",
+        ),
+        Err(other) => refused.and_remedy(format!("looking for the row at fault failed as well: {other}")),
     }
 }
 
-async fn search(source: &dyn Source, target: &Target, piece: &Piece) -> Result<Option<Error>> {
-    let mut transaction = begin(target, piece).await?;
+async fn search(loading: Loading<'_>, piece: &Piece) -> Result<Option<Error>> {
+    let mut transaction = begin(loading.target, piece).await?;
     for split in &piece.splits {
-        let mut pages = ShapedPages::open(source, &piece.plan, split).await?;
+        let mut pages = ShapedPages::open(loading.source, &piece.plan, split).await?;
         while let Some((page, shaped)) = pages.next().await? {
+            loading.stop.check()?;
             if let Some(found) = search_page(&mut transaction, piece, &page, &shaped).await? {
                 return Ok(Some(found));
             }
@@ -54,19 +56,22 @@ async fn search_page(
         let middle = from + (upto - from) / 2;
         match attempt(transaction, piece, shaped, from, middle).await? {
             Some(earlier) => (upto, refusal) = (middle, earlier),
+            // The first half stays loaded, so that a duplicate in the second half still meets its twin.
             None => from = middle,
         }
     }
-    let Some(tuple) = shaped.tuples.get(from) else { return Ok(None) };
-    let key = piece.plan.shaper.key_of(page, tuple.row);
-    // A row is refused alone, or because of rows before it (a duplicate): ask once more for the reason that fits this row.
-    if let Some(alone) = attempt(transaction, piece, shaped, from, from + 1).await? {
+    // The row alone: its refusal names the constraint that this row breaks, not one of its neighbours'.
+    if let Some(alone) = attempt(transaction, piece, shaped, from, upto).await? {
         refusal = alone;
     }
+    let Some(tuple) = shaped.tuples.get(from) else { return Ok(None) };
+    let key = piece.plan.shaper.key_of(page, tuple.row);
     Ok(Some(
         Error::new(ErrorKind::Row, format!("{} row {key} cannot be loaded", piece.plan.table))
             .because(refusal)
-            .remedy("correct or delete this row on the source (or the row it refers to, or its twin), then run again"),
+            .remedy(
+                "correct or delete this row on the source (or add the row it refers to, or remove its twin)",
+            ),
     ))
 }
 
@@ -78,15 +83,28 @@ async fn attempt(
     from: usize,
     upto: usize,
 ) -> Result<Option<Error>> {
-    let start = from.checked_sub(1).and_then(|before| shaped.tuples.get(before)).map_or(0, |tuple| tuple.end);
-    let end = upto.checked_sub(1).and_then(|last| shaped.tuples.get(last)).map_or(start, |tuple| tuple.end);
-    let tuples = Bytes::copy_from_slice(shaped.copy.get(start..end).unwrap_or_default());
+    let end_of = |count: usize| {
+        count.checked_sub(1).and_then(|last| shaped.tuples.get(last)).map_or(0, |tuple| tuple.end)
+    };
+    let tuples = shaped.copy.get(end_of(from)..end_of(upto)).unwrap_or_default();
     if tuples.is_empty() {
         return Ok(None);
     }
-    match transaction.copy_under_savepoint(&piece.plan.table, &piece.plan.columns, tuples).await {
-        Ok(()) => Ok(None),
-        Err(error) if error.kind() == ErrorKind::Row => Ok(Some(error)),
-        Err(error) => Err(error),
+    transaction.savepoint(SAVEPOINT).await?;
+    let mut copy = transaction.copy(&piece.plan.table, &piece.plan.columns).await?;
+    let outcome = match copy.send(Bytes::copy_from_slice(tuples)).await {
+        Ok(()) => copy.finish().await.map(drop),
+        Err(failure) => {
+            drop(copy);
+            Err(failure)
+        }
+    };
+    match outcome {
+        Ok(()) => transaction.release(SAVEPOINT).await.map(|()| None),
+        Err(failure) if failure.error.kind() == ErrorKind::Row => {
+            transaction.rollback_to(SAVEPOINT).await?;
+            Ok(Some(failure.error))
+        }
+        Err(failure) => Err(failure.error),
     }
 }

@@ -1,5 +1,7 @@
 //! Loading one piece of work: read, shape, COPY, commit; one transaction, all or nothing.
 
+use std::slice;
+
 use bytes::Bytes;
 
 use super::bisect;
@@ -8,88 +10,83 @@ use super::shaping::{ShapedPages, refuse_rejects};
 use super::totals::TableTotals;
 use super::workers::{Piece, Stop};
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::Source;
+use crate::source::{Source, Split};
 use crate::target::{CopyStream, LoadTransaction, Target};
 
+/// What every piece of a run shares.
+#[derive(Clone, Copy)]
+pub struct Loading<'a> {
+    /// Where rows come from.
+    pub source: &'a dyn Source,
+    /// Where they go.
+    pub target: &'a Target,
+    /// The run's start in seconds since 1970.
+    pub started: i64,
+    /// Whether to end.
+    pub stop: &'a Stop,
+    /// Who is told.
+    pub events: &'a Events,
+}
+
 /// Loads `piece` and returns its totals. On any failure its transaction is rolled back, and nothing of it stays.
-pub async fn load(
-    source: &dyn Source,
-    target: &Target,
-    piece: &Piece,
-    started: i64,
-    stop: &Stop,
-    events: &Events,
-) -> Result<TableTotals> {
-    let plan = &piece.plan;
-    let mut totals = TableTotals::default();
-    let mut sink = Sink::new(target, piece);
-    for split in &piece.splits {
-        let mut pages = ShapedPages::open(source, plan, split).await?;
-        while let Some((_, mut shaped)) = pages.next().await? {
-            stop.check()?;
-            refuse_rejects(plan, &shaped)?;
-            totals.add_page(&shaped, started);
-            if !shaped.tuples.is_empty() {
-                sink.send(Bytes::from(std::mem::take(&mut shaped.copy))).await?;
-            }
-            events.tell(Event::Page { table: plan.position, rows: shaped.read });
-            pages.recycle(shaped);
-        }
-    }
-    match sink.finish(totals.loaded).await {
-        Ok(()) => Ok(totals),
+pub async fn load(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals> {
+    match attempt(loading, piece).await {
         // COPY says which constraint refused, not which row: read again and find it.
-        Err(error) if error.kind() == ErrorKind::Row => {
-            Err(bisect::find_row(source, target, piece, error).await)
-        }
-        Err(error) => Err(error),
+        Err(Failure::Refused(error)) => Err(bisect::find_row(loading, piece, error).await),
+        Err(Failure::Other(error)) => Err(error),
+        Ok(totals) => Ok(totals),
     }
 }
 
-/// The transaction of a piece, opened with the first tuple, so that empty splits cost the target nothing.
-struct Sink<'a> {
-    target: &'a Target,
-    piece: &'a Piece,
-    open: Option<CopyStream>,
+/// Why a piece was not loaded.
+enum Failure {
+    /// The target refused a row.
+    Refused(Error),
+    /// Anything else.
+    Other(Error),
 }
 
-impl<'a> Sink<'a> {
-    fn new(target: &'a Target, piece: &'a Piece) -> Self {
-        Self { target, piece, open: None }
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
+}
 
-    async fn open(&mut self) -> Result<&mut CopyStream> {
-        let stream = match self.open.take() {
-            Some(stream) => stream,
-            None => {
-                let transaction = begin(self.target, self.piece).await?;
-                transaction.copy_in(&self.piece.plan.table, &self.piece.plan.columns).await?
-            }
-        };
-        Ok(self.open.insert(stream))
+impl Failure {
+    fn of_copy(error: Error) -> Self {
+        if error.kind() == ErrorKind::Row { Self::Refused(error) } else { Self::Other(error) }
     }
+}
 
-    async fn send(&mut self, tuples: Bytes) -> Result<()> {
-        self.open().await?.send(tuples).await
+async fn attempt(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals, Failure> {
+    let plan = &piece.plan;
+    let mut tuples = Tuples::of(loading, piece);
+    // An empty split costs the target nothing; but even a source without rows takes the place of the bootstrap rows.
+    let first = tuples.next().await?;
+    if first.is_none() && !plan.merge {
+        return Ok(tuples.totals);
     }
-
-    /// Ends the COPY, checks that the server took every tuple, commits.
-    async fn finish(mut self, expected: u64) -> Result<()> {
-        if self.piece.plan.merge {
-            // Even a source without rows takes the place of the bootstrap rows.
-            self.open().await?;
-        }
-        let Some(stream) = self.open else { return Ok(()) };
-        let (transaction, accepted) = stream.finish().await?;
-        if accepted != expected {
-            return Err(Error::new(
+    let mut transaction = begin(loading.target, piece).await?;
+    let mut copy = open(&mut transaction, piece).await?;
+    let mut next = first;
+    while let Some(bytes) = next {
+        copy.send(bytes).await.map_err(|failure| Failure::of_copy(failure.error))?;
+        next = tuples.next().await?;
+    }
+    let accepted = copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;
+    let expected = tuples.totals.loaded;
+    if accepted != expected {
+        return Err(Failure::Other(
+            Error::new(
                 ErrorKind::Target,
-                format!("{}: COPY accepted {accepted} rows of {expected} sent", self.piece.plan.table),
+                format!("{}: COPY accepted {accepted} rows of {expected} sent", plan.table),
             )
-            .remedy("look for rules or triggers on this table that drop rows; nothing of this split was committed"));
-        }
-        transaction.commit().await
+            .remedy("look for rules or triggers on this table that drop rows; nothing of this split was committed"),
+        ));
     }
+    loading.stop.check()?;
+    transaction.commit().await.map_err(Failure::of_copy)?;
+    Ok(tuples.totals)
 }
 
 /// Begins the transaction of `piece`; in a merged table the bootstrap rows go first.
@@ -99,4 +96,49 @@ pub(super) async fn begin(target: &Target, piece: &Piece) -> Result<LoadTransact
         transaction.delete_all(&piece.plan.table).await?;
     }
     Ok(transaction)
+}
+
+async fn open<'tx>(transaction: &'tx mut LoadTransaction, piece: &Piece) -> Result<CopyStream<'tx>> {
+    let copy = transaction.copy(&piece.plan.table, &piece.plan.columns).await?;
+    Ok(if piece.plan.one_statement { copy.in_one_statement() } else { copy })
+}
+
+/// The tuples of a piece, page by page, accounted for as they pass.
+struct Tuples<'a> {
+    loading: Loading<'a>,
+    piece: &'a Piece,
+    splits: slice::Iter<'a, Split>,
+    pages: Option<ShapedPages>,
+    totals: TableTotals,
+}
+
+impl<'a> Tuples<'a> {
+    fn of(loading: Loading<'a>, piece: &'a Piece) -> Self {
+        Self { loading, piece, splits: piece.splits.iter(), pages: None, totals: TableTotals::default() }
+    }
+
+    /// The tuples of the next page that has any.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let plan = &self.piece.plan;
+        loop {
+            let Some(pages) = &mut self.pages else {
+                let Some(split) = self.splits.next() else { return Ok(None) };
+                self.pages = Some(ShapedPages::open(self.loading.source, plan, split).await?);
+                continue;
+            };
+            let Some((_, mut shaped)) = pages.next().await? else {
+                self.pages = None;
+                continue;
+            };
+            self.loading.stop.check()?;
+            refuse_rejects(plan, &shaped)?;
+            self.totals.add_page(&shaped, self.loading.started);
+            self.loading.events.tell(Event::Page { table: plan.position, rows: shaped.read });
+            let tuples = Bytes::from(std::mem::take(&mut shaped.copy));
+            pages.recycle(shaped);
+            if !tuples.is_empty() {
+                return Ok(Some(tuples));
+            }
+        }
+    }
 }

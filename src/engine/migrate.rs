@@ -1,7 +1,7 @@
 //! The run itself: level after level, parents first; then both sides are counted.
 
 use super::events::{Event, Events};
-use super::load;
+use super::load::{Loading, load};
 use super::plan::Plan;
 use super::preflight::Sides;
 use super::totals::TableTotals;
@@ -29,7 +29,16 @@ pub async fn migrate(
             let (sides, stop, events) = (sides.clone(), stop.clone(), events.clone());
             move |piece: Piece| {
                 let (sides, stop, events) = (sides.clone(), stop.clone(), events.clone());
-                async move { load::load(&*sides.source, &sides.target, &piece, started, &stop, &events).await }
+                async move {
+                    let loading = Loading {
+                        source: &*sides.source,
+                        target: &sides.target,
+                        started,
+                        stop: &stop,
+                        events: &events,
+                    };
+                    load(loading, &piece).await
+                }
             }
         };
         let harvest =

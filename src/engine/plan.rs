@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::decide::{Decided, Decision};
 use crate::schema_map::{Origin, Production, TableMapping};
 use crate::source::{Cut, PageSizing, Selection, Source, Split};
@@ -40,9 +40,12 @@ pub struct TablePlan {
     pub level: usize,
     /// The target's bootstrap rows give way to the source's.
     pub merge: bool,
-    /// All splits go into one COPY of one transaction: the rows replaced and the rows that replace them must commit
-    /// together (merge), or rows refer to rows of the same table.
+    /// All splits go into one transaction: rows that are replaced and rows that replace them must commit together (merge),
+    /// or rows refer to rows of the same table.
     pub one_transaction: bool,
+    /// All splits go into one COPY statement: rows refer to rows of the same table, which `PostgreSQL` checks when a
+    /// statement ends.
+    pub one_statement: bool,
     /// Where its map comes from.
     pub origin: Origin,
     /// Hash of the map's text.
@@ -115,7 +118,20 @@ impl Plan {
         }
         let names: BTreeSet<String> = copied.iter().map(|(mapping, _)| mapping.table.clone()).collect();
         let levels = load_levels(target, &names)?;
-        notes.extend(levels.notes.iter().cloned());
+        if let Some(cycle) = levels.cycles.first() {
+            return Err(Error::new(
+                ErrorKind::Preflight,
+                format!("the tables {} refer to each other in a circle of foreign keys", cycle.tables.join(", ")),
+            )
+            .remedy("leave one of them out with --skip-tables, or drop one of those foreign keys for the time of the copy"));
+        }
+        notes.extend(levels.outside.iter().map(|key| {
+            let (schema, parent) = &key.parent;
+            format!(
+                "{}: rows refer to {schema}.{parent}, which is not copied ({})",
+                key.table, key.constraint
+            )
+        }));
         let mut tables = Vec::with_capacity(copied.len());
         for (mapping, merge) in copied {
             notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
@@ -125,9 +141,14 @@ impl Plan {
             let estimate = source.estimate(described).await?;
             tables.push(TablePlan {
                 position: 0,
-                level: levels.level_of(&mapping.table),
+                level: levels
+                    .levels
+                    .iter()
+                    .position(|level| level.contains(&mapping.table))
+                    .unwrap_or(levels.levels.len()),
                 merge,
-                one_transaction: merge || levels.self_referencing.contains(&mapping.table),
+                one_transaction: merge || levels.self_referencing.contains_key(&mapping.table),
+                one_statement: levels.self_referencing.contains_key(&mapping.table),
                 shaper,
                 columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
                 expiry_column: mapping

@@ -3,34 +3,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::events::Events;
 use super::plan::{Plan, PlanOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema_map::MapSet;
-use crate::schema_map::decide::{Choice, Decided, Decision, decide};
+use crate::schema_map::{Choice, MapSet, decide};
 use crate::schema_state;
 use crate::source::{Source, kong};
-use crate::target::{Target, fresh, schema_meta};
+use crate::target::fresh::check_fresh;
+use crate::target::sessions::other_sessions;
+use crate::target::{Catalog, Target, schema_meta};
 use crate::transform::ShaperContext;
 
-/// Both servers, open.
+/// Both servers, open, and what the target holds.
 #[derive(Clone)]
 pub struct Sides {
     /// Where rows come from.
     pub source: Arc<dyn Source>,
     /// Where they go.
     pub target: Target,
-}
-
-/// What preflight found out.
-#[derive(Debug)]
-pub struct Checked {
-    /// The plan.
-    pub plan: Plan,
-    /// Id of the source's workspace `default`.
-    pub default_workspace: Option<Uuid>,
+    /// Tables of the target.
+    pub catalog: Arc<Catalog>,
 }
 
 impl Sides {
@@ -38,56 +30,87 @@ impl Sides {
     ///
     /// # Errors
     /// `Preflight`, `SchemaMap` or `Usage`: nothing was changed.
-    pub async fn check(
+    pub async fn plan(
         &self,
         maps: &MapSet,
         choice: &Choice,
         options: PlanOptions,
         events: &Events,
-    ) -> Result<Checked> {
-        self.check_inner(maps, choice, options, events).await.map_err(Error::before_writing)
+    ) -> Result<Plan> {
+        self.make_plan(maps, choice, options, events).await.map_err(Error::before_writing)
     }
 
-    async fn check_inner(
+    async fn make_plan(
         &self,
         maps: &MapSet,
         choice: &Choice,
         options: PlanOptions,
         events: &Events,
-    ) -> Result<Checked> {
-        self.check_schema_state(events).await?;
-        let decisions = decide(maps, self.source.catalog(), self.target.catalog(), choice)?;
+    ) -> Result<Plan> {
+        self.compare_schema_states(maps, events).await?;
+        let decisions = decide(maps, self.source.catalog(), &self.catalog, choice)?;
         let default_workspace = kong::default_workspace(&*self.source).await?;
         if default_workspace.is_none() {
             events.notice("the source has no workspace named default; rows without ws_id keep none");
         }
         let context = ShaperContext { default_workspace };
-        let plan = Plan::make(&*self.source, self.target.catalog(), decisions, context, options).await?;
+        let plan = Plan::make(&*self.source, &self.catalog, decisions, context, options).await?;
         for note in &plan.notes {
             events.notice(note.clone());
         }
-        Ok(Checked { plan, default_workspace })
+        Ok(plan)
     }
 
-    async fn check_schema_state(&self, events: &Events) -> Result<()> {
+    async fn compare_schema_states(&self, maps: &MapSet, events: &Events) -> Result<()> {
         let source = kong::schema_meta(&*self.source).await?;
-        let target = schema_meta::read(&self.target).await?;
-        for note in schema_state::compare(&source, &target)? {
+        let target = schema_meta::read(&*self.target.client().await?, &self.catalog).await?;
+        let on_target: BTreeSet<&str> = target.iter().map(|state| state.subsystem.as_str()).collect();
+        let mut in_use = BTreeSet::new();
+        for state in source.iter().filter(|state| !on_target.contains(state.subsystem.as_str())) {
+            if self.source_uses(maps, &state.subsystem).await? {
+                in_use.insert(state.subsystem.clone());
+            }
+        }
+        for note in schema_state::compare(&source, &target, |subsystem| in_use.contains(subsystem))? {
             events.notice(note);
         }
         if kong::migrations_running(&*self.source).await? {
-            return Err(Error::new(ErrorKind::Preflight, "a Kong migration holds its lock on the source")
-                .remedy("wait until `kong migrations` has ended; if none is running, delete the row with key migrations from the table locks"));
+            return Err(Error::new(ErrorKind::Preflight, "a Kong migration holds its lock on the source").remedy(
+                "wait until `kong migrations` has ended; if none is running, delete the row with key migrations from the \
+                 table locks",
+            ));
         }
         Ok(())
     }
 
-    /// Refuses a target that holds more than a fresh Gateway's bootstrap rows.
+    /// Whether any table of a plugin's subsystem holds a row on the source.
+    async fn source_uses(&self, maps: &MapSet, subsystem: &str) -> Result<bool> {
+        for map in maps.iter().filter(|map| map.subsystem.as_deref() == Some(subsystem)) {
+            if kong::holds_rows(&*self.source, &map.table).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Refuses a target that holds more than a fresh Gateway's bootstrap rows, and tells who else is connected to it.
     ///
     /// # Errors
-    /// `Preflight`, with the statement that would empty it.
-    pub async fn check_fresh(&self, plan: &Plan) -> Result<()> {
+    /// `Preflight`, with the statements that would empty it.
+    pub async fn check_target(&self, plan: &Plan, events: &Events) -> Result<()> {
+        self.look_at_target(plan, events).await.map_err(Error::before_writing)
+    }
+
+    async fn look_at_target(&self, plan: &Plan, events: &Events) -> Result<()> {
+        let client = self.target.client().await?;
+        for other in other_sessions(&client, self.target.server().version_num).await? {
+            let from = other.client.as_deref().unwrap_or("a local socket");
+            events.notice(format!(
+                "{} other session(s) of role {} from {from} on the target; a Gateway must not run there during the copy",
+                other.count, other.user
+            ));
+        }
         let ignored: BTreeSet<String> = plan.skipped.iter().map(|table| table.table.clone()).collect();
-        fresh::check(&self.target, &ignored).await.map_err(Error::before_writing)
+        check_fresh(&client, &self.catalog, &ignored).await
     }
 }

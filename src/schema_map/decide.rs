@@ -125,16 +125,11 @@ impl Estate<'_> {
         map.include.as_ref().is_some_and(|word| self.choice.include.contains(word))
     }
 
+    /// Whether the user's words and tables exist and fit together.
     fn check_choice(&self) -> Result<()> {
         let Choice { include, tables, skip_tables } = self.choice;
-        let usage = |message: String| Error::new(ErrorKind::Usage, message);
         let words = self.maps.include_words();
-        for word in include.iter().filter(|word| !words.contains(word.as_str())) {
-            let hint = did_you_mean(word, words.iter().copied());
-            let known: Vec<_> = words.into_iter().collect();
-            return Err(usage(format!("--include does not know \"{word}\"{hint}"))
-                .remedy(format!("the words are {}", known.join(", "))));
-        }
+        check_names("--include", include, &words, "words")?;
         let known: BTreeSet<&str> = self
             .source
             .tables
@@ -143,35 +138,31 @@ impl Estate<'_> {
             .map(String::as_str)
             .chain(self.maps.iter().map(|map| map.table.as_str()))
             .collect();
-        for (option, names) in [("--tables", tables), ("--skip-tables", skip_tables)] {
-            for name in names.iter().filter(|name| !known.contains(name.as_str())) {
-                let hint = did_you_mean(name, known.iter().copied());
-                let known: Vec<_> = known.into_iter().collect();
-                return Err(usage(format!(
-                    "{option} names \"{name}\", which is no table of this estate{hint}"
-                ))
-                .remedy(format!("the tables are {}", known.join(", "))));
-            }
+        check_names("--tables", tables, &known, "tables")?;
+        check_names("--skip-tables", skip_tables, &known, "tables")?;
+        tables.iter().try_for_each(|name| self.check_wanted(name))
+    }
+
+    /// Whether a table of `--tables` can be copied.
+    fn check_wanted(&self, name: &String) -> Result<()> {
+        let usage = |message: String| Error::new(ErrorKind::Usage, message);
+        if self.choice.skip_tables.contains(name) {
+            return Err(usage(format!("{name} stands in --tables and in --skip-tables")));
         }
-        for name in tables {
-            if skip_tables.contains(name) {
-                return Err(usage(format!("{name} stands in --tables and in --skip-tables")));
-            }
-            if !self.source.tables.contains_key(name) {
-                return Err(usage(format!("--tables names {name}, which the source does not have")));
-            }
-            let Some(map) = self.maps.get(name).filter(|map| map.action == Action::Skip) else { continue };
-            if !self.included(map) {
-                let reason = map.reason.as_deref().unwrap_or_default();
-                let error =
-                    usage(format!("--tables names {name}, which is not copied by default ({reason})"));
-                return Err(match &map.include {
+        if !self.source.tables.contains_key(name) {
+            return Err(usage(format!("--tables names {name}, which the source does not have")));
+        }
+        match self.maps.get(name) {
+            Some(map) if map.action == Action::Skip && !self.included(map) => {
+                let error = usage(format!("--tables names {name}, which is not copied by default"))
+                    .because(map.reason.as_deref().unwrap_or_default());
+                Err(match &map.include {
                     Some(word) => error.remedy(format!("add --include {word}")),
                     None => error,
-                });
+                })
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn table(&self, name: &String) -> Result<Decided, Problem> {
@@ -225,6 +216,19 @@ impl Estate<'_> {
         resolve::attempt(map, source, target)
             .map(|mapping| Decided::Copy { mapping, merge: map.action == Action::Merge })
             .map_err(Problem::Misfit)
+    }
+}
+
+/// Whether all of `names`, given for `option`, are known.
+fn check_names(option: &str, names: &[String], known: &BTreeSet<&str>, kind: &str) -> Result<()> {
+    match names.iter().find(|name| !known.contains(name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let hint = did_you_mean(name, known.iter().copied());
+            let known: Vec<_> = known.iter().copied().collect();
+            Err(Error::new(ErrorKind::Usage, format!("{option} does not know \"{name}\"{hint}"))
+                .remedy(format!("the {kind} are {}", known.join(", "))))
+        }
     }
 }
 

@@ -2,17 +2,17 @@
 //!
 //! In: one TOML file per table ([`load`], built in or from `--map-dir`) and the live catalogs of both sides. Out: a
 //! [`TableMapping`] in which every source column is used or dropped by name and every target column is written or has a
-//! default ([`resolve`]); for a whole estate, what happens to each table ([`decide`]). Nothing is guessed.
+//! default ([`mod@resolve`]); for a whole estate, what happens to each table ([`mod@decide`]). Nothing is guessed.
 
 mod built_in;
-#[cfg(test)]
-mod catalog_fixtures;
 pub mod decide;
 pub mod load;
 pub mod mapping;
 pub mod model;
 mod parse;
 pub mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Choice, Decided, Decision, decide};
 pub use load::MapSet;

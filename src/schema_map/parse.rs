@@ -156,16 +156,17 @@ impl Reader<'_> {
         let span_of = |key: &str| {
             document.iter().find(|(name, _)| name.get_ref() == key).map_or(0..0, |(_, value)| value.span())
         };
-        if map.action != Action::Copy && map.reason.is_none() {
+        let says = |key: &str| document.iter().any(|(name, _)| name.get_ref() == key);
+        if map.action != Action::Copy && !says("reason") {
             self.problem(&span_of("action"), "`reason` is missing: say why the table is not simply copied");
         }
         if map.columns.is_empty() && (map.action != Action::Skip || map.include.is_some()) {
             self.problem(&span_of("columns"), "[columns] is missing or empty: one rule for each column");
         }
-        let names = || map.columns.keys().map(String::as_str);
+        let known = || map.columns.keys().map(String::as_str);
         for column in &map.required {
             if !map.columns.contains_key(column) {
-                let hint = did_you_mean(column, names());
+                let hint = did_you_mean(column, known());
                 self.problem(
                     &span_of("required"),
                     format!("`required` names \"{column}\", which [columns] does not{hint}"),
@@ -187,7 +188,7 @@ impl Reader<'_> {
                     .and_then(|(_, columns)| columns.get_ref().as_table())
                     .and_then(|columns| columns.iter().find(|(key, _)| key.get_ref() == name.as_str()))
                     .map_or(0..0, |(key, _)| key.span());
-                let hint = did_you_mean(column, names());
+                let hint = did_you_mean(column, known());
                 self.problem(
                     &span,
                     format!(
@@ -312,10 +313,10 @@ impl Reader<'_> {
         let missing = needed.iter().find(|argument| !given.strings.contains_key(*argument));
         let surplus = given.strings.keys().find(|argument| !needed.contains(argument));
         if let Some(argument) = missing {
-            let form: String = needed.iter().map(|argument| format!(", {argument} = ...")).collect();
+            let form = needed.join(" = ..., ");
             self.problem(
                 span,
-                format!("rule {name} needs `{argument}`, as in {{ rule = \"{name}\"{form} }}"),
+                format!("rule {name} needs `{argument}`, as in {{ rule = \"{name}\", {form} = ... }}"),
             );
             return None;
         }

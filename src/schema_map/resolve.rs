@@ -117,7 +117,9 @@ impl<'a> Resolver<'a> {
     fn column(&mut self, name: &'a str, rule: &'a ColumnRule) {
         let on_source = self.source.column(name);
         let on_target = self.target.column(name);
-        if on_source.is_none() && on_target.is_none() {
+        // Expiry has no column on the source, so only the target can lack it, and then `if_present` would lose data.
+        let expiry = matches!(rule.rule, Rule::ExpiresAt { .. });
+        if on_source.is_none() && on_target.is_none() && !expiry {
             if !rule.if_present {
                 self.problem(
                     name,
@@ -131,16 +133,16 @@ impl<'a> Resolver<'a> {
             Rule::Leave => self.left(name, on_source, on_target),
             Rule::Constant { value } => self.constant(name, value, on_source, on_target),
             Rule::ExpiresAt { of } => self.expires_at(name, of, on_source, on_target),
-            Rule::Default { value } => self.with_default(name, rule, value, on_source, on_target),
+            Rule::Default { value } => self.with_default(name, value, on_source, on_target),
             Rule::Copy
             | Rule::StripWorkspace
             | Rule::Timestamp
             | Rule::WholeSeconds
             | Rule::Workspace
             | Rule::CacheKey { .. } => match (on_source, on_target) {
-                (Some(source), Some(target)) => self.carried(name, &rule.rule, source, target),
+                (Some(source), Some(_)) => self.carried(name, &rule.rule, source),
                 (None, Some(target)) if rule.if_present => {
-                    self.kept_default(target, "the source does not have it")
+                    self.kept_default(target, "the source does not have it");
                 }
                 (None, Some(_)) => self.problem(
                     name,
@@ -274,7 +276,6 @@ impl<'a> Resolver<'a> {
     fn with_default(
         &mut self,
         name: &'a str,
-        rule: &ColumnRule,
         value: &str,
         on_source: Option<&source::Column>,
         on_target: Option<&target::Column>,
@@ -283,7 +284,7 @@ impl<'a> Resolver<'a> {
             (Some(_), None) => self.lost(name),
             (None, None) => {}
             (on_source, Some(_)) => {
-                if on_source.is_none() && !rule.if_present {
+                if on_source.is_none() {
                     self.notes.push(format!("{name}: the source does not have it; becomes {value}"));
                 }
                 let item = on_source.map(|column| self.select(column));
@@ -293,11 +294,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A column with a value on both sides.
-    fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column, target: &target::Column) {
-        if target.generated {
-            self.problem(name, "the target generates it, so it cannot be written; use \"drop\"");
-            return;
-        }
+    fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column) {
         let (fits, needed) = match rule {
             Rule::StripWorkspace | Rule::CacheKey { .. } => (is_text(&source.ty), "text"),
             Rule::Timestamp | Rule::WholeSeconds => (source.ty == CqlType::Timestamp, "timestamp"),
@@ -367,6 +364,12 @@ impl<'a> Resolver<'a> {
     fn outputs(&mut self) -> Vec<Output> {
         let (target, map) = (self.target, self.map);
         let mut productions = std::mem::take(&mut self.productions);
+        for column in target.columns.iter().filter(|column| column.generated) {
+            if productions.contains_key(column.name.as_str()) {
+                let problem = "the target generates it, so it cannot be written; use \"drop\", or \"leave\"";
+                self.problem(&column.name, problem);
+            }
+        }
         let mut outputs: Vec<Output> = target
             .columns
             .iter()

@@ -10,11 +10,17 @@ use async_trait::async_trait;
 use crate::error::Result;
 
 pub mod catalog;
+pub mod cells;
 pub mod cluster;
 pub mod cql_type;
+mod cql_type_text;
+pub mod kong;
 pub mod page;
 pub mod sizing;
+mod slices;
 pub mod split;
+mod token_ranges;
+mod uuid_order;
 
 pub use catalog::{Catalog, Column, ColumnKind, Table};
 pub use cql_type::CqlType;
@@ -30,6 +36,11 @@ pub trait Source: Send + Sync {
 
     /// Cuts `table` into splits that tile its whole space without gap or overlap.
     async fn splits(&self, table: &Table, cut: Cut) -> Result<Vec<Split>>;
+
+    /// About how many rows `table` holds, for plans and progress; `None` when the source cannot say.
+    async fn estimate(&self, _table: &Table) -> Option<u64> {
+        None
+    }
 
     /// Opens one split for reading. `sizing` is shared by all splits of the table, so that what one worker learned about the
     /// width of rows serves the others.

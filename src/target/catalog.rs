@@ -28,7 +28,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns of the primary key, in key order; empty when there is none.
     pub primary_key: Vec<String>,
-    /// Unique constraints and unique indexes besides the primary key.
+    /// Unique constraints and unique indexes besides the primary key, those on expressions or with a WHERE left out.
     pub unique: Vec<UniqueKey>,
     /// Foreign keys of this table.
     pub foreign_keys: Vec<ForeignKey>,
@@ -45,9 +45,9 @@ pub struct Column {
     pub ty: PgType,
     /// Whether it refuses NULL.
     pub not_null: bool,
-    /// Default expression, if any.
+    /// Default expression, if any; an identity column has `GENERATED ... AS IDENTITY`.
     pub default: Option<String>,
-    /// Generated always (stored or identity): cannot be written by COPY.
+    /// Computed from other columns: cannot be written by COPY (an identity column can).
     pub generated: bool,
 }
 

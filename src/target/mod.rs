@@ -1,6 +1,28 @@
 //! Station 4: the `PostgreSQL` side.
 //!
-//! In: tuples of a binary COPY. Out: committed rows. Also what the target says of itself: its [`catalog`], the load order
-//! its foreign keys ask for, whether it is fresh.
+//! In: tuples of a binary COPY. Out: committed rows. Also what the target says of itself: its [`catalog`], the load order its
+//! foreign keys ask for ([`levels`]), whether it is [`fresh`], and how many rows it holds ([`count`]).
+//!
+//! Errors of the driver never leave this module as they are: see [`failure`].
 
 pub mod catalog;
+mod catalog_read;
+mod connect;
+mod copy;
+pub mod count;
+pub mod failure;
+pub mod fresh;
+pub mod identifier;
+pub mod levels;
+mod probe;
+pub mod schema_meta;
+pub mod sessions;
+mod sqlstate;
+mod transaction;
+
+pub use catalog::Catalog;
+pub use connect::{Client, Server, Target, TargetConfig};
+pub use copy::CopyStream;
+pub use failure::{CopyFailure, Endpoint};
+pub use levels::{Levels, load_levels};
+pub use transaction::LoadTransaction;

@@ -142,6 +142,15 @@ impl Shaped {
         self.rejects.clear();
         self.expiries.clear();
     }
+
+    /// The conservation law: every row read is a tuple, skipped, or rejected.
+    pub fn is_conserved(&self) -> bool {
+        let kept = u64::try_from(self.tuples.len()).ok();
+        let rejected = u64::try_from(self.rejects.len()).ok();
+        let sum =
+            kept.zip(rejected).map(|(kept, rejected)| kept + self.skipped.iter().sum::<u64>() + rejected);
+        sum == Some(self.read)
+    }
 }
 
 impl fmt::Display for Skip {

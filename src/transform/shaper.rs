@@ -1,12 +1,17 @@
-//! A table's mapping compiled into one function per column.
+//! A table's mapping compiled into one encoder per column.
 
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::TableMapping;
-use crate::source::Page;
+use crate::source::{CqlType, Page};
 
-use super::Shaped;
+use super::cache_key::CacheKey;
+use super::cells::{Cells, CutShort};
+use super::column::{Column, cache_key};
+use super::key::key_text;
+use super::shaped::{Reason, Reject, Shaped, Skip, TupleMark};
+use super::tuple::{Notes, Tuple};
 
 /// What shaping needs to know of the estate.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,28 +22,173 @@ pub struct ShaperContext {
 
 /// Shapes the rows of one table.
 #[derive(Debug)]
-pub struct RowShaper {}
+pub struct RowShaper {
+    table: String,
+    /// Cells of a row.
+    items: usize,
+    key: Vec<(usize, CqlType)>,
+    required: Vec<usize>,
+    constants: Vec<(usize, String)>,
+    columns: Vec<Column>,
+    /// Number of columns as a tuple starts with it.
+    column_count: [u8; 2],
+    cache_keys: Vec<CacheKey>,
+}
 
 impl RowShaper {
     /// Compiles `mapping`.
     ///
     /// # Errors
     /// `SchemaMap` when a pair of types has no codec or a default does not fit its column: names table, column, both types.
-    pub fn compile(_mapping: &TableMapping, _context: ShaperContext) -> Result<Self> {
-        Ok(Self {})
+    pub fn compile(mapping: &TableMapping, context: ShaperContext) -> Result<Self> {
+        let internal =
+            |what: &str| Error::new(ErrorKind::Internal, format!("table `{}`: {what}", mapping.table));
+        let items = mapping.types.len();
+        if mapping.selection.items.len() != items {
+            return Err(internal("the selection and its types differ in length"));
+        }
+        let outside = |item: &usize| *item >= items;
+        let constants = mapping.constants.iter().map(|(item, _)| item);
+        if mapping.key.iter().chain(&mapping.required).chain(constants).any(outside) {
+            return Err(internal("the map names an item outside the selection"));
+        }
+        let column_count = i16::try_from(mapping.outputs.len()).map_err(|_| internal("too many columns"))?;
+        let columns = mapping
+            .outputs
+            .iter()
+            .map(|output| Column::compile(mapping, output, context))
+            .collect::<Result<_>>()?;
+        let mut cache_keys = Vec::new();
+        for (index, output) in mapping.outputs.iter().enumerate() {
+            cache_keys.extend(cache_key(mapping, index, output)?);
+        }
+        let key =
+            mapping.key.iter().filter_map(|item| Some((*item, mapping.types.get(*item)?.clone()))).collect();
+        Ok(Self {
+            table: mapping.table.clone(),
+            items,
+            key,
+            required: mapping.required.clone(),
+            constants: mapping.constants.clone(),
+            columns,
+            column_count: column_count.to_be_bytes(),
+            cache_keys,
+        })
     }
 
     /// Shapes all rows of `page` into `out`, which is cleared first.
     ///
     /// # Errors
     /// `Source` when the page itself is cut short or overlong; a bad value is a reject, not an error.
-    pub fn shape(&self, _page: &Page, out: &mut Shaped) -> Result<()> {
+    pub fn shape(&self, page: &Page, out: &mut Shaped) -> Result<()> {
         out.clear();
+        out.copy.reserve(page.body.len());
+        let mut rest = Cells::new(&page.body);
+        let mut cells = Vec::with_capacity(self.items);
+        let mut notes = Notes::default();
+        for row in 0..page.rows {
+            self.row(&mut rest, &mut cells).map_err(|CutShort| self.cut_short(page, row))?;
+            out.read += 1;
+            if let Some(skip) = self.skip(&cells) {
+                count(&mut out.skipped, skip as usize);
+                continue;
+            }
+            let start = out.copy.len();
+            notes.clear();
+            match self.tuple(&cells, page.read_at, &mut out.copy, &mut notes) {
+                Ok(()) => {
+                    out.tuples.push(TupleMark { end: out.copy.len(), row });
+                    out.expiries.extend(notes.expiry);
+                    for repair in &notes.repairs {
+                        count(&mut out.repaired, *repair as usize);
+                    }
+                }
+                Err((column, reason)) => {
+                    out.copy.truncate(start);
+                    let (key, column) = (self.key_text(&cells), column.to_owned());
+                    out.rejects.push(Reject { row, key, column, reason });
+                }
+            }
+        }
+        if !rest.is_empty() {
+            let what = format!("table `{}`: a page holds more than its {} rows", self.table, page.rows);
+            return Err(Error::new(ErrorKind::Source, what));
+        }
+        debug_assert!(out.is_conserved());
         Ok(())
     }
 
-    /// Primary key of one row of a page as text, for messages.
-    pub fn key_of(&self, _page: &Page, _row: usize) -> String {
-        String::new()
+    /// Primary key of one row of a page as text, for messages; `?` when the page has no such row.
+    pub fn key_of(&self, page: &Page, row: usize) -> String {
+        let mut rest = Cells::new(&page.body);
+        let mut cells = Vec::with_capacity(self.items);
+        for _ in 0..=row {
+            if self.row(&mut rest, &mut cells).is_err() {
+                return "?".to_owned();
+            }
+        }
+        self.key_text(&cells)
+    }
+
+    /// Reads the cells of the next row.
+    #[inline]
+    fn row<'a>(&self, rest: &mut Cells<'a>, cells: &mut Vec<Option<&'a [u8]>>) -> Result<(), CutShort> {
+        cells.clear();
+        for _ in 0..self.items {
+            cells.push(rest.cell()?);
+        }
+        Ok(())
+    }
+
+    /// Why the row is left out, if it is.
+    #[inline]
+    fn skip(&self, cells: &[Option<&[u8]>]) -> Option<Skip> {
+        let cell = |item: &usize| cells.get(*item).copied().flatten();
+        if self.constants.iter().any(|(item, value)| cell(item) != Some(value.as_bytes())) {
+            return Some(Skip::ForeignPartition);
+        }
+        if self.required.iter().any(|item| cell(item).is_none()) {
+            return Some(Skip::Ghost);
+        }
+        None
+    }
+
+    /// Appends the tuple of one row, or says which column cannot be written and why.
+    #[inline]
+    fn tuple(
+        &self,
+        cells: &[Option<&[u8]>],
+        read_at: i64,
+        copy: &mut Vec<u8>,
+        notes: &mut Notes,
+    ) -> Result<(), (&str, Reason)> {
+        let start = copy.len();
+        copy.extend_from_slice(&self.column_count);
+        let mut tuple = Tuple::new(copy, notes);
+        for column in &self.columns {
+            column.write(cells, read_at, &mut tuple).map_err(|reason| (column.name.as_str(), reason))?;
+        }
+        for rule in &self.cache_keys {
+            let name = self.columns.get(rule.output).map_or("", |column| column.name.as_str());
+            rule.refresh(cells, copy, start, notes).map_err(|reason| (name, reason))?;
+        }
+        Ok(())
+    }
+
+    fn key_text(&self, cells: &[Option<&[u8]>]) -> String {
+        let texts: Vec<_> =
+            self.key.iter().map(|(item, ty)| key_text(ty, cells.get(*item).copied().flatten())).collect();
+        texts.join(", ")
+    }
+
+    fn cut_short(&self, page: &Page, row: usize) -> Error {
+        let what = format!("table `{}`: a page ends inside row {} of {}", self.table, row + 1, page.rows);
+        Error::new(ErrorKind::Source, what)
+    }
+}
+
+fn count(counters: &mut [u64], index: usize) {
+    if let Some(counter) = counters.get_mut(index) {
+        *counter += 1;
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::totals::TableTotals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::{Align, TextTable, grouped};
 use crate::target::Target;
+use crate::target::count::{AliveAfter, count_all};
 
 /// How far ahead of now the common instant lies, in seconds: more than clocks of servers differ and counting one table takes.
 const AHEAD_SECONDS: i64 = 60;
@@ -45,17 +46,23 @@ pub async fn compare(
     let now = crate::engine::now();
     let instant = quiet_instant(totals, now + AHEAD_SECONDS);
     let slack = if exact { 0 } else { EXPIRY_SLACK_SECONDS };
-    let tables: Vec<_> =
-        plan.tables.iter().map(|table| (table.table.clone(), table.expiry_column.clone())).collect();
-    let counted = target.count(&tables, instant).await?;
+    let tables = plan
+        .tables
+        .iter()
+        .map(|table| {
+            let alive = table.expiry_column.clone().map(|column| AliveAfter { column, instant });
+            (table.table.clone(), alive)
+        })
+        .collect();
+    let mut client = target.client().await?;
+    let counted = count_all(&mut client, target.schema(), &tables).await?;
     Ok(plan
         .tables
         .iter()
         .zip(totals)
-        .zip(counted)
-        .map(|((table, totals), target)| TableCount {
+        .map(|(table, totals)| TableCount {
             table: table.table.clone(),
-            target,
+            target: counted.get(&table.table).copied().unwrap_or_default(),
             expected: (totals.alive_after(instant + slack), totals.alive_after(instant - slack)),
             totals: totals.clone(),
         })

@@ -1,6 +1,6 @@
 //! Integration tests: real servers, and the program as its users run it. One module per behaviour.
 
-#![allow(missing_docs)]
+mod support;
 
 mod bad_rows;
 mod command_line;
@@ -8,6 +8,14 @@ mod expiry;
 mod golden_rows;
 mod moves_estate;
 mod refusals;
-mod support;
 mod tables_chosen;
 mod verify_counts;
+
+mod target_catalog;
+mod target_connect;
+mod target_copy;
+mod target_count;
+mod target_database;
+mod target_fresh;
+mod target_pooler;
+mod target_secrets;

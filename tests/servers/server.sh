@@ -5,7 +5,10 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 checkout=$(cd "$here/../.." && pwd -P)
 cache=${KONGFERRY_CACHE:-$checkout/.cache/servers}
+# shellcheck disable=SC2034 # used by the scripts
 readonly here checkout cache
+# The signal that ends a server at once.
+abrupt=KILL
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -85,19 +88,24 @@ running() {
 
 # watch DIR PARENT: ends the server and drops its data once process PARENT is gone; the log stays.
 watch() {
-  local dir=$1 parent=$2 pid since
+  local dir=$1 parent=$2 since pid start
   since=$(started_at "$parent")
   [ -n "$since" ] || fail "--parent $parent: there is no such process"
-  pid=$(running "$dir")
+  read -r pid start <"$dir/pid"
+  # shellcheck disable=SC2016 # expands in the watchdog
   setsid bash -c '
     . "$1"
-    while [ "$(started_at "$3")" = "$4" ]; do
-      [ "$(running "$2")" = "$5" ] || exit 0
+    dir=$2 parent=$3 since=$4 pid=$5 start=$6
+    while [ "$(started_at "$parent")" = "$since" ]; do
+      [ "$(started_at "$pid")" = "$start" ] || exit 0
       sleep 1
     done
-    kill -KILL "$5"
-    rm -rf "$2/data" "$2/pid" "$2/address"
-  ' watch "$here/server.sh" "$dir" "$parent" "$since" "$pid" </dev/null >/dev/null 2>&1 &
+    if [ "$(started_at "$pid")" = "$start" ]; then
+      kill "-$7" "$pid"
+      while [ "$(started_at "$pid")" = "$start" ]; do sleep 0.1; done
+    fi
+    [ "$(cat "$dir/pid")" != "$pid $start" ] || rm -rf "$dir/data" "$dir/pid" "$dir/address"
+  ' watch "$here/server.sh" "$dir" "$parent" "$since" "$pid" "$start" "$abrupt" </dev/null >/dev/null 2>&1 &
 }
 
 # stop DIR SIGNAL SECONDS: asks the server to end, and ends it after that time.
@@ -116,6 +124,18 @@ stop() {
     fi
   fi
   rm -f "$dir/pid" "$dir/address"
+}
+
+# discard DIR: ends the server at once and drops its data; the log stays.
+discard() {
+  stop "$1" "$abrupt" 10
+  rm -rf "$1/data"
+}
+
+# interrupted DIR: for a trap while the server of that directory starts.
+interrupted() {
+  stop "$1" "$abrupt" 10
+  fail "interrupted while the server was starting; it is stopped"
 }
 
 # await DIR TEXT SECONDS: waits until the log has that text. 1: the server ended; 2: time is up.

@@ -10,6 +10,7 @@ fn servers_answer() {
     for version in support::servers::cassandra_versions() {
         let server = support::servers::cassandra(version);
         assert_eq!(server.version, *version);
+        assert!(server.url("kong").starts_with("cassandra://"));
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(&[3, 0, 0, 0, 5, 0, 0, 0, 0]).unwrap();
         let mut header = [0; 9];

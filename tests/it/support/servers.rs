@@ -12,11 +12,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use url::Url;
 
 /// A running Cassandra node that wants no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Cassandra {
     }
 }
 
-/// A running PostgreSQL server.
+/// A running `PostgreSQL` server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Postgres {
     /// The line asked for, such as `9.6`.
@@ -52,12 +53,13 @@ pub struct Postgres {
     pub port: u16,
     /// A superuser's URL of the maintenance database, where databases are created from.
     pub url: String,
+    parsed: Url,
 }
 
 impl Postgres {
     /// The superuser's URL of another database of this server.
     pub fn database_url(&self, database: &str) -> String {
-        let mut url = url::Url::parse(&self.url).expect("the URL was parsed when the server was found");
+        let mut url = self.parsed.clone();
         url.set_path(database);
         url.into()
     }
@@ -76,7 +78,7 @@ pub fn cassandra(version: &str) -> &'static Cassandra {
     })
 }
 
-/// The PostgreSQL of that line (`9.6`, `12`, `15`, `16`, `17`, `18`).
+/// The `PostgreSQL` of that line (`9.6`, `12`, `15`, `16`, `17`, `18`).
 ///
 /// # Panics
 ///
@@ -84,12 +86,13 @@ pub fn cassandra(version: &str) -> &'static Cassandra {
 pub fn postgres(version: &str) -> &'static Postgres {
     static SERVERS: Started<Postgres> = Started::new();
     SERVERS.get("postgres", version, |address| {
-        let url = url::Url::parse(address).ok()?;
+        let parsed = Url::parse(address).ok()?;
         Some(Postgres {
             version: version.to_owned(),
-            host: url.host_str()?.to_owned(),
-            port: url.port().unwrap_or(5432),
-            url: url.into(),
+            host: parsed.host_str()?.to_owned(),
+            port: parsed.port().unwrap_or(5432),
+            url: address.to_owned(),
+            parsed,
         })
     })
 }
@@ -99,7 +102,7 @@ pub fn cassandra_versions() -> &'static [&'static str] {
     if whole_matrix() { &["3.11", "4.1", "5.0"] } else { &["3.11", "5.0"] }
 }
 
-/// The PostgreSQL lines to test on: 9.6 and 16, or the whole support matrix with `./test --long`.
+/// The `PostgreSQL` lines to test on: 9.6 and 16, or the whole support matrix with `./test --long`.
 pub fn postgres_versions() -> &'static [&'static str] {
     if whole_matrix() { &["9.6", "12", "15", "16", "17", "18"] } else { &["9.6", "16"] }
 }
@@ -113,21 +116,25 @@ pub fn whole_matrix() -> bool {
 type Outcome<S> = Result<S, String>;
 
 /// The servers of one kind, each started once; one that failed is not tried again.
-struct Started<S: 'static>(LazyLock<Mutex<BTreeMap<String, &'static OnceLock<Outcome<S>>>>>);
+struct Started<S: 'static> {
+    /// By line.
+    slots: Mutex<BTreeMap<String, &'static OnceLock<Outcome<S>>>>,
+}
 
-impl<S: fmt::Debug> Started<S> {
+impl<S> Started<S> {
     const fn new() -> Self {
-        Self(LazyLock::new(Mutex::default))
+        Self { slots: Mutex::new(BTreeMap::new()) }
     }
 
     /// The map is locked only for the look-up, so that servers of different lines start side by side.
     fn get(&self, kind: &str, version: &str, parse: impl FnOnce(&str) -> Option<S>) -> &'static S {
-        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = *servers.entry(version.to_owned()).or_insert_with(|| Box::leak(Box::default()));
-        drop(servers);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = *slots.entry(version.to_owned()).or_insert_with(|| Box::leak(Box::new(OnceLock::new())));
+        drop(slots);
         let outcome = slot.get_or_init(|| {
             let address = address(kind, version)?;
-            parse(&address).ok_or_else(|| format!("{kind} {version}: `{address}` is no address of such a server"))
+            parse(&address)
+                .ok_or_else(|| format!("{kind} {version}: `{address}` is no address of such a server"))
         });
         match outcome {
             Ok(server) => server,

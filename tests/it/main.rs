@@ -1,5 +1,8 @@
 //! The integration tests: one module per behaviour, against real servers.
 
+mod support;
+
+mod servers_answer;
 mod target_catalog;
 mod target_connect;
 mod target_copy;

@@ -1,4 +1,4 @@
-//! Integration tests: real servers, and the program as its users run it. One module per behaviour.
+//! The integration tests: real servers, and the program as its users run it. One module per behaviour.
 
 mod support;
 
@@ -8,9 +8,8 @@ mod expiry;
 mod golden_rows;
 mod moves_estate;
 mod refusals;
+mod servers_answer;
 mod tables_chosen;
-mod verify_counts;
-
 mod target_catalog;
 mod target_connect;
 mod target_copy;
@@ -19,3 +18,4 @@ mod target_database;
 mod target_fresh;
 mod target_pooler;
 mod target_secrets;
+mod verify_counts;

@@ -38,7 +38,7 @@ pub async fn filled(line: &str, version: KongVersion) -> &'static Keyspace {
         .get(&label, || async move {
             let keyspace = empty(line, version, "filled", None).await;
             let spec = FillSpec { consumers: CONSUMERS, odd: true, concurrency: 64, ..FillSpec::default() };
-            estate::fill(&keyspace.session, &keyspace.name, version, &spec, &mut |_| ()).await.unwrap();
+            estate::fill(&keyspace.session, &keyspace.name, &spec).await.unwrap();
             keyspace
         })
         .await

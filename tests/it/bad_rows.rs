@@ -30,9 +30,9 @@ struct Case {
 fn a_row_postgres_refuses_is_named_without_its_value() {
     run(async {
         let source = keyspace::empty("5.0", VERSION, "bad_rows", None).await;
-        let workspace = source.default_workspace;
+        let workspace = source.default_workspace.to_string();
         good_rows(&source).await;
-        for case in cases(workspace) {
+        for case in cases(&workspace) {
             source.insert(case.table, &case.row, None).await;
             refused(&source, &case).await;
             let id = Uuid::parse_str(case.row["id"].as_str().unwrap()).unwrap();
@@ -94,7 +94,7 @@ fn keyed_by_partition(table: &str) -> bool {
 
 /// Good rows, some of them right beside the bad ones in the order of ids.
 async fn good_rows(source: &Keyspace) {
-    let ws = source.default_workspace;
+    let ws = source.default_workspace.to_string();
     let near = |last: u8| format!("aaaaaaaa-0000-4000-8000-{last:012}");
     for last in [1, 3, 5] {
         let id = near(last);
@@ -119,7 +119,7 @@ async fn good_rows(source: &Keyspace) {
     }
 }
 
-fn cases(ws: Uuid) -> Vec<Case> {
+fn cases(ws: &str) -> Vec<Case> {
     let id = "aaaaaaaa-0000-4000-8000-000000000002";
     vec![
         Case {

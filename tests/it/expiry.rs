@@ -16,12 +16,12 @@ fn a_key_expires_when_it_would_have() {
         for pair in pairs(KongVersion::V2_8) {
             let source = keyspace::empty(pair.cassandra, pair.kong, "expiry", None).await;
             let target = database::fresh(pair.postgres, pair.kong).await;
-            let (workspace, consumer) = (source.default_workspace, Uuid::new_v4());
+            let (workspace, consumer) = (source.default_workspace.to_string(), Uuid::new_v4().to_string());
             source.insert("consumers", &json!({ "id": consumer, "ws_id": workspace }), None).await;
             let insert = async |ttl: Option<i32>| {
                 let id = Uuid::new_v4();
                 let row = json!({
-                    "id": id, "ws_id": workspace, "consumer_id": consumer, "key": format!("{workspace}:key of {id}"),
+                    "id": id.to_string(), "ws_id": workspace, "consumer_id": consumer, "key": format!("{workspace}:key of {id}"),
                     "created_at": "2026-01-02T03:04:05.000Z",
                 });
                 source.insert("keyauth_credentials", &row, ttl).await;

@@ -143,7 +143,7 @@ async fn load(source: &Keyspace, golden: &[GoldenRow]) {
             let Some(id) = row.get(column).and_then(Value::as_str).filter(|id| !recorded.contains(id)) else {
                 continue;
             };
-            let mut stub = json!({ "id": id, "ws_id": CASSANDRA_WORKSPACE });
+            let mut stub = json!({ "id": id, "ws_id": CASSANDRA_WORKSPACE.to_string() });
             if ["services", "routes", "certificates"].contains(&parent) {
                 stub["partition"] = json!(parent);
             }

@@ -8,7 +8,7 @@ pub fn micros(text: &str) -> i64 {
         let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
         let date: Vec<i64> = date.split('-').map_while(|part| part.parse().ok()).collect();
         let time: Vec<i64> = time.split(':').map_while(|part| part.parse().ok()).collect();
-        let ([year, month, day], [hour, minute, second]) = (date[..], time[..]) else { return None };
+        let (&[year, month, day], &[hour, minute, second]) = (&date[..], &time[..]) else { return None };
         let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
         let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
         Some(seconds * 1_000_000 + fraction)

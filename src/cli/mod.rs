@@ -49,12 +49,30 @@ enum Command {
 /// # Errors
 /// Whatever failed; [`Error::exit_code`] is the process's exit code.
 pub fn run(cli: Cli) -> Result<()> {
+    log_to_stderr();
     match cli.command {
         Command::Map(command) => map::run(&command),
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
     }
+}
+
+/// Warnings of kongferry itself go to stderr; `KONGFERRY_LOG=kongferry=debug` shows more. The drivers are left out, since
+/// their lines can carry values.
+fn log_to_stderr() {
+    use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::{Layer, Registry, fmt};
+    let wanted = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .with_env_var("KONGFERRY_LOG")
+        .from_env_lossy();
+    let ours = filter_fn(|metadata| metadata.target().starts_with("kongferry"));
+    let lines =
+        fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false).with_filter(wanted);
+    // A second initialisation happens in tests only and changes nothing.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(ours)));
 }
 
 fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {

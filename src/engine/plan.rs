@@ -138,7 +138,7 @@ impl Plan {
             let Some(described) = source.catalog().tables.get(&mapping.table) else { continue };
             let shaper = Arc::new(RowShaper::compile(&mapping, context)?);
             let splits = source.splits(described, options.cut()).await?;
-            let estimate = source.estimate(described).await?;
+            let estimate = source.estimate(described).await;
             tables.push(TablePlan {
                 position: 0,
                 level: levels

@@ -117,3 +117,20 @@ fn text_set(table: &str, cell: Option<&Bytes>) -> Result<BTreeSet<String>> {
     };
     read().ok_or_else(|| unreadable(table))
 }
+
+/// Whether `table` exists and holds a row; reads no further than the first.
+pub async fn holds_rows(source: &dyn Source, table: &str) -> Result<bool> {
+    let Some(known) = source.catalog().tables.get(table) else { return Ok(false) };
+    let items = known.partition_key().map(|column| SelectItem::Column(column.name.clone())).collect();
+    let selection = Arc::new(Selection { table: table.to_owned(), items });
+    let sizing = Arc::new(PageSizing::new(PAGE_BYTES));
+    for split in source.splits(known, Cut { parts: 1, shifted: false }).await? {
+        let mut pages = source.open(Arc::clone(&selection), &split, Arc::clone(&sizing)).await?;
+        while let Some(page) = pages.next().await? {
+            if page.rows > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

@@ -66,5 +66,5 @@ mod tuple;
 mod uuid;
 mod workspace;
 
-pub use shaped::{Reject, Repair, Shaped, Skip};
+pub use shaped::{Reject, Repair, Shaped, Skip, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};

@@ -1,9 +1,7 @@
 //! Kong's tables, as the catalogs in fixtures/ record them, for the tests of this folder.
 
-use std::path::PathBuf;
-
-use serde_json::Value;
-
+use crate::estate::KongVersion;
+use crate::estate::catalog::{CassandraCatalog, KeyPart, PostgresCatalog};
 use crate::source::{self, ColumnKind, CqlType};
 use crate::target::catalog::{self as target, PgKind, PgType};
 
@@ -12,50 +10,40 @@ pub(super) const VERSIONS: [&str; 2] = ["2.8", "3.3"];
 
 /// Both catalogs of a Kong version.
 pub(super) fn catalogs(version: &str) -> (source::Catalog, target::Catalog) {
-    (source_catalog(&read(version, "cassandra")), target_catalog(&read(version, "postgres")))
+    let version: KongVersion = version.parse().unwrap();
+    (
+        source_catalog(CassandraCatalog::of(version).unwrap()),
+        target_catalog(PostgresCatalog::of(version).unwrap()),
+    )
 }
 
-fn read(version: &str, engine: &str) -> Value {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/catalogs");
-    let text = std::fs::read_to_string(folder.join(format!("kong-{version}-{engine}.json"))).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
-fn source_catalog(json: &Value) -> source::Catalog {
-    let tables = json["tables"].as_object().unwrap().iter().map(|(name, table)| {
-        let mut columns: Vec<_> = table["columns"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, column)| {
-                let kind = match column["kind"].as_str().unwrap() {
-                    "partition_key" => ColumnKind::PartitionKey,
-                    "clustering" => ColumnKind::Clustering,
-                    _ => ColumnKind::Regular,
-                };
-                let place = (kind as u8, column["position"].as_i64());
-                let ty = cql_type(column["type"].as_str().unwrap());
-                (place, source::Column { name: name.clone(), ty, kind })
-            })
-            .collect();
-        columns.sort_by(|(a, x), (b, y)| (a, &x.name).cmp(&(b, &y.name)));
-        let columns = columns.into_iter().map(|(_, column)| column).collect();
-        (name.clone(), source::Table { name: name.clone(), columns, default_time_to_live: 0 })
+fn source_catalog(catalog: CassandraCatalog) -> source::Catalog {
+    let tables = catalog.tables.into_iter().map(|(name, table)| {
+        let columns = table.columns.into_iter().map(|column| {
+            let kind = match column.key {
+                Some(KeyPart::Partition) => ColumnKind::PartitionKey,
+                Some(KeyPart::Clustering) => ColumnKind::Clustering,
+                None => ColumnKind::Regular,
+            };
+            source::Column { ty: cql_type(&column.ty), name: column.name, kind }
+        });
+        let columns = columns.collect();
+        (name.clone(), source::Table { name, columns, default_time_to_live: 0 })
     });
     source::Catalog { tables: tables.collect(), ..Default::default() }
 }
 
-fn target_catalog(json: &Value) -> target::Catalog {
-    let tables = json.as_object().unwrap().iter().map(|(name, table)| {
-        let columns = table["columns"].as_array().unwrap().iter().map(|column| target::Column {
-            name: column["name"].as_str().unwrap().to_owned(),
-            ty: pg_type(column["type"].as_str().unwrap()),
-            not_null: column["not_null"].as_bool().unwrap(),
-            default: column["default"].as_str().map(str::to_owned),
+fn target_catalog(catalog: PostgresCatalog) -> target::Catalog {
+    let tables = catalog.tables.into_iter().map(|(name, table)| {
+        let columns = table.columns.into_iter().map(|column| target::Column {
+            ty: pg_type(&column.ty),
+            name: column.name,
+            not_null: column.not_null,
+            default: column.default,
             generated: false,
         });
         let columns = columns.collect();
-        (name.clone(), target::Table { name: name.clone(), kind: 'r', columns, ..Default::default() })
+        (name.clone(), target::Table { name, kind: 'r', columns, ..Default::default() })
     });
     target::Catalog { tables: tables.collect(), ..Default::default() }
 }

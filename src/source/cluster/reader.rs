@@ -81,7 +81,8 @@ impl Reader {
             let trouble = match self.attempt(state.clone(), turn).await {
                 Ok(fetched) => {
                     let grown = self.most_rows.load(Ordering::Relaxed);
-                    self.most_rows.store(grown.saturating_add(grown / 4).saturating_add(1), Ordering::Relaxed);
+                    self.most_rows
+                        .store(grown.saturating_add(grown / 4).saturating_add(1), Ordering::Relaxed);
                     return Ok(fetched);
                 }
                 Err(trouble) => trouble,

@@ -1,0 +1,254 @@
+//! Kong's schema on Cassandra, with the rows a fresh Gateway leaves.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use scylla::client::session::Session;
+use scylla::value::CqlTimestamp;
+use uuid::Uuid;
+
+use super::KongVersion;
+use super::catalog::{CassandraCatalog, CassandraTable, KeyPart, Migrations};
+use super::connect::cassandra_error;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Schema changes sent side by side. Cassandra applies them one after another, but the waits of one overlap with the work of
+/// the next.
+const CHANGES_IN_FLIGHT: usize = 8;
+
+/// How a keyspace is created.
+#[derive(Debug, Clone)]
+pub struct CreateOptions {
+    /// Replication factor of `SimpleStrategy`.
+    pub replication: u32,
+    /// Whether to create Kong's secondary indexes. Without them inserts are several times faster.
+    pub indexes: bool,
+    /// Id of the workspace `default`; random when `None`, as Kong does.
+    pub workspace: Option<Uuid>,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self { replication: 1, indexes: true, workspace: None }
+    }
+}
+
+/// Creates `keyspace` (unless it exists and is empty) with all tables of `version` and the bootstrap rows. Returns the id of
+/// the workspace `default`.
+///
+/// # Errors
+/// `Preflight` when the keyspace already holds tables; `Source` when the server refuses a statement.
+pub async fn create_cassandra(
+    session: &Session,
+    keyspace: &str,
+    version: KongVersion,
+    options: &CreateOptions,
+) -> Result<Uuid> {
+    check_name(keyspace)?;
+    let existing = tables_of(session, keyspace).await?;
+    if !existing.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Preflight,
+            format!("keyspace {keyspace} already holds {} tables", existing.len()),
+        )
+        .remedy(format!("name another keyspace, or drop this one first: DROP KEYSPACE \"{keyspace}\"")));
+    }
+    let catalog = CassandraCatalog::of(version)?;
+    change(
+        session,
+        format!(
+            "CREATE KEYSPACE IF NOT EXISTS \"{keyspace}\" \
+             WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': {}}}",
+            options.replication
+        ),
+        format!("cannot create keyspace {keyspace}"),
+    )
+    .await?;
+    stream::iter(&catalog.tables)
+        .map(|(name, table)| {
+            change(
+                session,
+                create_table(keyspace, name, table),
+                format!("cannot create table {keyspace}.{name}"),
+            )
+        })
+        .buffer_unordered(CHANGES_IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
+    if options.indexes {
+        create_indexes(session, keyspace, version).await?;
+    }
+    agree(session).await?;
+    bootstrap(session, keyspace, version, options.workspace.unwrap_or_else(Uuid::new_v4)).await
+}
+
+/// Creates those of Kong's secondary indexes that `keyspace` does not have yet.
+///
+/// # Errors
+/// `Source` when the server refuses a statement.
+pub async fn create_indexes(session: &Session, keyspace: &str, version: KongVersion) -> Result<()> {
+    check_name(keyspace)?;
+    let catalog = CassandraCatalog::of(version)?;
+    let statements = catalog.tables.iter().flat_map(|(table, definition)| {
+        definition.indexes.iter().map(move |index| {
+            (
+                format!(
+                    "CREATE INDEX IF NOT EXISTS \"{}\" ON \"{keyspace}\".\"{table}\" (\"{}\")",
+                    index.name, index.column
+                ),
+                format!("cannot create index {} on {keyspace}.{table}", index.name),
+            )
+        })
+    });
+    stream::iter(statements)
+        .map(|(statement, what)| change(session, statement, what))
+        .buffer_unordered(CHANGES_IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
+    agree(session).await
+}
+
+/// Drops those of Kong's secondary indexes that `keyspace` has; returns how many.
+///
+/// # Errors
+/// `Source` when the server refuses a statement.
+pub async fn drop_indexes(session: &Session, keyspace: &str, version: KongVersion) -> Result<usize> {
+    check_name(keyspace)?;
+    let live: BTreeSet<String> = session
+        .query_unpaged("SELECT index_name FROM system_schema.indexes WHERE keyspace_name = ?", (keyspace,))
+        .await
+        .map_err(|error| cassandra_error(format!("cannot list the indexes of {keyspace}"), &error))?
+        .into_rows_result()
+        .map_err(|error| Error::new(ErrorKind::Internal, "the list of indexes has no rows").because(error))?
+        .rows::<(String,)>()
+        .map_err(|error| {
+            Error::new(ErrorKind::Internal, "the list of indexes has another shape").because(error)
+        })?
+        .filter_map(|row| row.ok().map(|(name,)| name))
+        .collect();
+    let catalog = CassandraCatalog::of(version)?;
+    let names: Vec<&str> = catalog
+        .tables
+        .values()
+        .flat_map(|table| &table.indexes)
+        .map(|index| index.name.as_str())
+        .filter(|name| live.contains(*name))
+        .collect();
+    stream::iter(&names)
+        .map(|name| {
+            change(
+                session,
+                format!("DROP INDEX \"{keyspace}\".\"{name}\""),
+                format!("cannot drop index {name}"),
+            )
+        })
+        .buffer_unordered(CHANGES_IN_FLIGHT)
+        .try_collect::<()>()
+        .await?;
+    agree(session).await?;
+    Ok(names.len())
+}
+
+/// Names of the tables of `keyspace`; empty when there is no such keyspace.
+async fn tables_of(session: &Session, keyspace: &str) -> Result<BTreeSet<String>> {
+    let rows = session
+        .query_unpaged("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?", (keyspace,))
+        .await
+        .map_err(|error| cassandra_error(format!("cannot list the tables of {keyspace}"), &error))?
+        .into_rows_result()
+        .map_err(|error| Error::new(ErrorKind::Internal, "the list of tables has no rows").because(error))?;
+    let names = rows
+        .rows::<(String,)>()
+        .map_err(|error| {
+            Error::new(ErrorKind::Internal, "the list of tables has another shape").because(error)
+        })?
+        .filter_map(|row| row.ok().map(|(name,)| name))
+        .collect();
+    Ok(names)
+}
+
+/// Keyspace names are written into statements, so only those that Cassandra itself allows pass.
+fn check_name(keyspace: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if (1..=48).contains(&keyspace.len()) && keyspace.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "this is not a name a keyspace can have")
+        .remedy("use at most 48 letters, digits and underscores"))
+}
+
+async fn change(session: &Session, statement: String, what: String) -> Result<()> {
+    session.query_unpaged(statement, ()).await.map_err(|error| cassandra_error(what, &error))?;
+    Ok(())
+}
+
+async fn agree(session: &Session) -> Result<()> {
+    session.await_schema_agreement().await.map_err(|error| {
+        Error::new(ErrorKind::Source, "the nodes do not agree on the new schema")
+            .because(error)
+            .remedy("see nodetool describecluster")
+    })?;
+    Ok(())
+}
+
+fn create_table(keyspace: &str, name: &str, table: &CassandraTable) -> String {
+    let key = |part| {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .filter(|column| column.key == Some(part))
+            .map(|column| format!("\"{}\"", column.name))
+            .collect();
+        columns.join(", ")
+    };
+    let mut cql = format!("CREATE TABLE \"{keyspace}\".\"{name}\" (");
+    for column in &table.columns {
+        let _ = write!(cql, "\"{}\" {}, ", column.name, column.ty);
+    }
+    let _ = write!(cql, "PRIMARY KEY (({})", key(KeyPart::Partition));
+    let clustering = key(KeyPart::Clustering);
+    if !clustering.is_empty() {
+        let _ = write!(cql, ", {clustering}");
+    }
+    let _ = write!(
+        cql,
+        ")) WITH default_time_to_live = {} AND gc_grace_seconds = {}",
+        table.default_time_to_live, table.gc_grace_seconds
+    );
+    cql
+}
+
+/// The rows a fresh Gateway leaves: the workspace `default`, the cluster id, and `schema_meta` (empty sets are NULL here).
+async fn bootstrap(session: &Session, keyspace: &str, version: KongVersion, workspace: Uuid) -> Result<Uuid> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let created_at = CqlTimestamp(i64::try_from(seconds).unwrap_or(0) * 1000);
+    session
+        .query_unpaged(
+            format!("INSERT INTO \"{keyspace}\".workspaces (id, name, created_at) VALUES (?, 'default', ?)"),
+            (workspace, created_at),
+        )
+        .await
+        .map_err(|error| cassandra_error("cannot write the workspace default", &error))?;
+    session
+        .query_unpaged(
+            format!("INSERT INTO \"{keyspace}\".parameters (key, value) VALUES ('cluster_id', ?)"),
+            (Uuid::new_v4().to_string(),),
+        )
+        .await
+        .map_err(|error| cassandra_error("cannot write the cluster id", &error))?;
+    for (subsystem, migrations) in Migrations::of(version)?.subsystems {
+        session
+            .query_unpaged(
+                format!(
+                    "INSERT INTO \"{keyspace}\".schema_meta (key, subsystem, last_executed, executed) \
+                     VALUES ('schema_meta', ?, ?, ?)"
+                ),
+                (&subsystem, migrations.steps.last(), &migrations.steps),
+            )
+            .await
+            .map_err(|error| cassandra_error("cannot write schema_meta", &error))?;
+    }
+    Ok(workspace)
+}

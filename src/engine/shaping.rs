@@ -28,10 +28,10 @@ impl ShapedPages {
     pub async fn next(&mut self) -> Result<Option<(Page, Shaped)>> {
         let Some(page) = self.pages.next().await? else { return Ok(None) };
         let mut shaped = self.spare.take().unwrap_or_default();
-        let shaper = self.shaper.clone();
+        let row_shaper = self.shaper.clone();
         let (done, outcome) = oneshot::channel();
         rayon::spawn(move || {
-            let result = shaper.shape(&page, &mut shaped).map(|()| (page, shaped));
+            let result = row_shaper.shape(&page, &mut shaped).map(|()| (page, shaped));
             // Nobody waits any more when the run was stopped.
             let _ = done.send(result);
         });

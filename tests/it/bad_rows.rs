@@ -41,7 +41,9 @@ fn a_row_postgres_refuses_is_named_without_its_value() {
             } else {
                 String::new()
             };
-            source.execute(&format!("DELETE FROM {{ks}}.{} WHERE {partition}id = ?", case.table), (id,)).await;
+            source
+                .execute(&format!("DELETE FROM {{ks}}.{} WHERE {partition}id = ?", case.table), (id,))
+                .await;
         }
         let target = database::fresh("16", VERSION).await;
         kongferry(&["migrate", "--source", &source.url(), "--target", &target.url()]).exits(0);
@@ -111,7 +113,10 @@ async fn good_rows(source: &Keyspace) {
                 "plugins",
                 json!({ "id": id, "ws_id": ws, "name": "acl", "config": "{}", "enabled": true, "cache_key": name }),
             ),
-            ("basicauth_credentials", json!({ "id": id, "ws_id": ws, "consumer_id": CONSUMER, "username": name })),
+            (
+                "basicauth_credentials",
+                json!({ "id": id, "ws_id": ws, "consumer_id": CONSUMER, "username": name }),
+            ),
         ];
         for (table, row) in rows {
             source.insert(table, &row, None).await;

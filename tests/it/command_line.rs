@@ -58,9 +58,7 @@ fn a_url_that_cannot_be_used_is_not_repeated() {
         (good.0, "postgres://u:hunter2@h/kong?nonsense=1"),
         (good.0, "cassandra://u:hunter2@h/kong"),
     ] {
-        kongferry(&["plan", "--source", source, "--target", target])
-            .exits(2)
-            .keeps_quiet_about(&["hunter2"]);
+        kongferry(&["plan", "--source", source, "--target", target]).exits(2).keeps_quiet_about(&["hunter2"]);
         let environment = [("KONGFERRY_SOURCE", source), ("KONGFERRY_TARGET", target)];
         kongferry_in(&environment, &["plan"]).exits(2).keeps_quiet_about(&["hunter2"]);
     }
@@ -68,8 +66,10 @@ fn a_url_that_cannot_be_used_is_not_repeated() {
 
 #[test]
 fn help_shows_no_value_of_the_environment() {
-    let environment =
-        [("KONGFERRY_SOURCE", "cassandra://u:hunter2@h/kong"), ("KONGFERRY_TARGET", "postgres://u:hunter2@h/kong")];
+    let environment = [
+        ("KONGFERRY_SOURCE", "cassandra://u:hunter2@h/kong"),
+        ("KONGFERRY_TARGET", "postgres://u:hunter2@h/kong"),
+    ];
     for command in ["plan", "migrate", "verify"] {
         for flag in ["-h", "--help", "--nonsense"] {
             kongferry_in(&environment, &[command, flag]).keeps_quiet_about(&["hunter2"]);

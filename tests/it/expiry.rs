@@ -29,7 +29,8 @@ fn a_key_expires_when_it_would_have() {
             };
             let rewrite_key = async |id: Uuid, ttl: i32| {
                 let key = format!("{workspace}:rewritten {id}");
-                let statement = format!("UPDATE {{ks}}.keyauth_credentials USING TTL {ttl} SET key = ? WHERE id = ?");
+                let statement =
+                    format!("UPDATE {{ks}}.keyauth_credentials USING TTL {ttl} SET key = ? WHERE id = ?");
                 source.execute(&statement, (key, id)).await;
             };
 
@@ -45,7 +46,8 @@ fn a_key_expires_when_it_would_have() {
             rewrite_key(limited, 5 * DAY).await;
             // What is left when the cells with a TTL have expired.
             for remnant in [insert(None).await, insert(None).await] {
-                let statement = "DELETE key, consumer_id, created_at FROM {ks}.keyauth_credentials WHERE id = ?";
+                let statement =
+                    "DELETE key, consumer_id, created_at FROM {ks}.keyauth_credentials WHERE id = ?";
                 source.execute(statement, (remnant,)).await;
             }
             let written = seconds_now();
@@ -53,11 +55,13 @@ fn a_key_expires_when_it_would_have() {
             let migrated = kongferry(&["migrate", "--source", &source.url(), "--target", &target.url()]);
             migrated.exits(0);
             assert_eq!(migrated.counts("keyauth_credentials"), [7, 2, 5, 5], "{}", migrated.transcript());
-            migrated.prints(&["keyauth_credentials: 2 rows skipped", "keyauth_credentials: 2 values normalised"]);
+            migrated
+                .prints(&["keyauth_credentials: 2 rows skipped", "keyauth_credentials: 2 values normalised"]);
 
             let rows = target.rows("keyauth_credentials", "id").await;
             assert_eq!(rows.len(), 5);
-            let expires = |id: Uuid| rows[&id.to_string()]["ttl"].as_str().map(|text| micros(text) / 1_000_000);
+            let expires =
+                |id: Uuid| rows[&id.to_string()]["ttl"].as_str().map(|text| micros(text) / 1_000_000);
             assert_eq!(expires(forever), None, "{pair:?}: a key without TTL expires");
             for (what, id, days) in [
                 ("30 days", monthly, 30),
@@ -66,8 +70,12 @@ fn a_key_expires_when_it_would_have() {
                 ("forever, its key 5 days", limited, 5),
             ] {
                 let expected = inserted + i64::from(days * DAY) - 2..=written + i64::from(days * DAY) + 2;
-                let found = expires(id).unwrap_or_else(|| panic!("{pair:?}: a key of {what} does not expire"));
-                assert!(expected.contains(&found), "{pair:?}: a key of {what} expires at {found}, not in {expected:?}");
+                let found =
+                    expires(id).unwrap_or_else(|| panic!("{pair:?}: a key of {what} does not expire"));
+                assert!(
+                    expected.contains(&found),
+                    "{pair:?}: a key of {what} expires at {found}, not in {expected:?}"
+                );
             }
             target.remove().await;
         }

@@ -49,7 +49,8 @@ fn rows_of_a_real_gateway_arrive_as_it_would_have_written_them() {
         let golden = read();
         assert!(golden.len() > 50, "only {} golden rows", golden.len());
         for pair in pairs(KongVersion::V2_8) {
-            let source = keyspace::empty(pair.cassandra, pair.kong, "golden", Some(CASSANDRA_WORKSPACE)).await;
+            let source =
+                keyspace::empty(pair.cassandra, pair.kong, "golden", Some(CASSANDRA_WORKSPACE)).await;
             let target = database::fresh(pair.postgres, pair.kong).await;
             let begun = seconds_now();
             load(&source, &golden).await;
@@ -89,8 +90,12 @@ fn rows_of_a_real_gateway_arrive_as_it_would_have_written_them() {
                 }
             }
             compare::assert_none(&differences, &format!("{pair:?}"));
-            let leftover = target.texts("SELECT entity_id::text FROM tags t WHERE entity_name = 'consumers'
-                                         AND NOT EXISTS (SELECT FROM consumers c WHERE c.id = t.entity_id)").await;
+            let leftover = target
+                .texts(
+                    "SELECT entity_id::text FROM tags t WHERE entity_name = 'consumers'
+                                         AND NOT EXISTS (SELECT FROM consumers c WHERE c.id = t.entity_id)",
+                )
+                .await;
             assert!(leftover.is_empty(), "{pair:?}: tags of an entity that is not there: {leftover:?}");
             target.remove().await;
         }
@@ -132,10 +137,8 @@ fn by_table(golden: &[GoldenRow]) -> BTreeMap<&str, Vec<&GoldenRow>> {
 
 /// Writes the Cassandra side with the TTLs that were left, and bare parents for references to entities that were not recorded.
 async fn load(source: &Keyspace, golden: &[GoldenRow]) {
-    let recorded: BTreeSet<&str> = golden
-        .iter()
-        .filter_map(|row| row.cassandra.as_ref()?.get("id")?.as_str())
-        .collect();
+    let recorded: BTreeSet<&str> =
+        golden.iter().filter_map(|row| row.cassandra.as_ref()?.get("id")?.as_str()).collect();
     for GoldenRow { table, cassandra, .. } in golden {
         let Some(mut row) = cassandra.clone() else { continue };
         let ttl = row.remove("ttl_seconds").and_then(|ttl| i32::try_from(ttl.as_i64()?).ok());
@@ -154,7 +157,11 @@ async fn load(source: &Keyspace, golden: &[GoldenRow]) {
 }
 
 /// The PostgreSQL row of the same entity where the two runs gave it different ids.
-fn twin<'a>(golden: &'a [GoldenRow], table: &str, cassandra: &Map<String, Value>) -> Option<&'a Map<String, Value>> {
+fn twin<'a>(
+    golden: &'a [GoldenRow],
+    table: &str,
+    cassandra: &Map<String, Value>,
+) -> Option<&'a Map<String, Value>> {
     let natural = match table {
         "targets" => "target",
         "oauth2_tokens" => "access_token",

@@ -40,7 +40,11 @@ async fn arrives_whole(version: KongVersion) {
         check_passwords(&target).await;
         let after = target.content().await;
         for table in facts::LEFT_ALONE {
-            assert_eq!(before.get(table), after.get(table), "{pair:?}: {table} is not copied, yet it changed");
+            assert_eq!(
+                before.get(table),
+                after.get(table),
+                "{pair:?}: {table} is not copied, yet it changed"
+            );
         }
         let changed: Vec<_> = differing(&catalog, &target.catalog().await);
         assert!(changed.is_empty(), "{pair:?}: the target's catalog changed:\n{}", changed.join("\n"));
@@ -54,16 +58,15 @@ async fn arrives_whole(version: KongVersion) {
 }
 
 /// Every table of the target, the copied ones row by row; returns what was expected.
-async fn compare_rows(
-    source: &Keyspace,
-    target: &Database,
-    pair: Pair,
-) -> BTreeMap<&'static str, Expected> {
+async fn compare_rows(source: &Keyspace, target: &Database, pair: Pair) -> BTreeMap<&'static str, Expected> {
     let mut tables = BTreeMap::new();
     let mut differences = Vec::new();
     for table in facts::copied(pair.kong) {
         let expected = expected(source, target, table).await;
-        assert!(!expected.rows.is_empty(), "{pair:?}: the estate has no row to copy in {table}, which proves nothing");
+        assert!(
+            !expected.rows.is_empty(),
+            "{pair:?}: the estate has no row to copy in {table}, which proves nothing"
+        );
         differences.extend(compare::differences(target, table, &expected).await);
         tables.insert(table, expected);
     }
@@ -84,7 +87,9 @@ async fn compare_tags(target: &Database, tables: &BTreeMap<&'static str, Expecte
         .rows("tags", "entity_id")
         .await
         .into_iter()
-        .map(|(id, row)| (id, (row["entity_name"].as_str().unwrap_or_default().to_owned(), row["tags"].clone())))
+        .map(|(id, row)| {
+            (id, (row["entity_name"].as_str().unwrap_or_default().to_owned(), row["tags"].clone()))
+        })
         .collect();
     let differences: Vec<String> = expected
         .keys()
@@ -137,7 +142,11 @@ async fn check_passwords(target: &Database) {
         }
     }
     // The odd rows of the estate have credentials of their own making.
-    assert!(checked > 0 && checked * 10 >= credentials.len() * 9, "{checked} of {} passwords check out", credentials.len());
+    assert!(
+        checked > 0 && checked * 10 >= credentials.len() * 9,
+        "{checked} of {} passwords check out",
+        credentials.len()
+    );
 }
 
 /// Lines that only one of two sorted lists has.

@@ -17,20 +17,21 @@ fn verify_notices_a_lost_row_and_an_extra_one() {
         run(&["verify", "--counts"]).exits(0).prints(&["counts of both sides agree"]);
 
         let loaded = target.count("jwt_secrets").await;
-        target.execute("DELETE FROM jwt_secrets WHERE id = (SELECT min(id::text) FROM jwt_secrets)::uuid").await;
+        target
+            .execute("DELETE FROM jwt_secrets WHERE id = (SELECT min(id::text) FROM jwt_secrets)::uuid")
+            .await;
         let lost = run(&["verify", "--counts"]);
         lost.exits(6).complains_of(&["jwt_secrets", &loaded.to_string(), &(loaded - 1).to_string()]);
         assert!(!lost.stderr.contains("consumers"), "{}", lost.transcript());
         lost.prints(&["DIFFERENT"]);
 
-        target
-            .execute("INSERT INTO jwt_secrets (id) VALUES ('11111111-1111-4111-8111-111111111111')")
-            .await;
+        target.execute("INSERT INTO jwt_secrets (id) VALUES ('11111111-1111-4111-8111-111111111111')").await;
         run(&["verify", "--counts"]).exits(0);
-        target
-            .execute("INSERT INTO parameters (key, value) VALUES ('one too many', 'value-marker')")
-            .await;
-        run(&["verify", "--counts"]).exits(6).complains_of(&["parameters"]).keeps_quiet_about(&["value-marker"]);
+        target.execute("INSERT INTO parameters (key, value) VALUES ('one too many', 'value-marker')").await;
+        run(&["verify", "--counts"])
+            .exits(6)
+            .complains_of(&["parameters"])
+            .keeps_quiet_about(&["value-marker"]);
         target.remove().await;
     });
 }

@@ -38,10 +38,7 @@ pub fn pairs(kong: KongVersion) -> Vec<Pair> {
     }
     let straight = kong == KongVersion::V2_8;
     let place = |lines: &[&str], line: &str| lines.iter().position(|one| *one == line);
-    all.filter(|pair| {
-        (place(sources, pair.cassandra) == place(targets, pair.postgres)) == straight
-    })
-    .collect()
+    all.filter(|pair| (place(sources, pair.cassandra) == place(targets, pair.postgres)) == straight).collect()
 }
 
 /// Runs `work` on the runtime all tests share, so that sessions opened by one test serve the others.

@@ -110,7 +110,8 @@ fn shape(table: &str, columns: &[(String, String)], row: &SourceRow, keyspace: &
         let cell = if column == "ttl" {
             expiry(table, row, now)
         } else {
-            let source = row.get(column).unwrap_or_else(|| panic!("{table}.{column} is nowhere on the source"));
+            let source =
+                row.get(column).unwrap_or_else(|| panic!("{table}.{column} is nowhere on the source"));
             value(table, column, ty, source.as_ref())
         };
         shaped.insert(column.clone(), cell);
@@ -149,7 +150,9 @@ fn value(table: &str, column: &str, ty: &str, source: Option<&CqlValue>) -> Cell
             }
             return Cell::Instant(milliseconds * 1000);
         }
-        (Some(CqlValue::Text(text)), "text") if facts::prefixed(table).contains(&column) => without_prefix(text),
+        (Some(CqlValue::Text(text)), "text") if facts::prefixed(table).contains(&column) => {
+            without_prefix(text)
+        }
         (Some(CqlValue::Text(text)), "text") => json!(text),
         (Some(CqlValue::Text(text)), "jsonb") => parsed(text),
         (Some(CqlValue::Uuid(id)), "uuid") => json!(id.to_string()),
@@ -162,7 +165,10 @@ fn value(table: &str, column: &str, ty: &str, source: Option<&CqlValue>) -> Cell
             items.iter().map(|item| parsed(plain(item).as_str().unwrap())).collect()
         }
         (Some(CqlValue::Map(entries)), "jsonb") => Value::Object(
-            entries.iter().map(|(name, values)| (plain(name).as_str().unwrap().to_owned(), plain(values))).collect(),
+            entries
+                .iter()
+                .map(|(name, values)| (plain(name).as_str().unwrap().to_owned(), plain(values)))
+                .collect(),
         ),
         (Some(other), ty) => panic!("{table}.{column}: no rule for {other:?} as {ty}"),
     })

@@ -1,5 +1,7 @@
 //! The integration tests: one module per behaviour, against real servers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod target_catalog;
 mod target_connect;
 mod target_copy;

@@ -9,4 +9,5 @@ mod target_count;
 mod target_database;
 mod target_fresh;
 mod target_pooler;
+mod target_privileges;
 mod target_secrets;

@@ -58,6 +58,7 @@ async fn every_session_has_the_same_settings_whatever_the_role_carries() {
             ("search_path", "\"Kong A\""),
             ("standard_conforming_strings", "on"),
             ("client_encoding", "UTF8"),
+            ("client_min_messages", "error"),
             ("application_name", "kongferry"),
         ] {
             let row = client.query_one("SELECT current_setting($1)", &[&name]).await.unwrap();

@@ -286,7 +286,8 @@ pub(super) async fn set_up(
 ///
 /// `row_security = off` makes a policy that hides rows an error instead of a wrong count. Timeouts that exist only on newer
 /// servers are set where they exist. Notices stay away, since a trigger can write values into them; where the role may, the
-/// server's log is kept free of DETAIL, which holds whole rows. The server's keepalives end the transaction of a kongferry whose host vanished.
+/// server's log is kept free of DETAIL, which holds whole rows. The server's keepalives end the transaction of a kongferry
+/// whose host vanished.
 pub(super) const SETTINGS: &str = "
     SET client_encoding = 'UTF8';
     SET TimeZone = 'UTC';

@@ -1,5 +1,7 @@
 //! The integration tests: one module per behaviour, against real servers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 mod servers_answer;
@@ -10,4 +12,5 @@ mod target_count;
 mod target_database;
 mod target_fresh;
 mod target_pooler;
+mod target_privileges;
 mod target_secrets;

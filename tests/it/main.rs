@@ -4,6 +4,7 @@
 
 mod support;
 
+mod codec_oracle;
 mod servers_answer;
 mod target_catalog;
 mod target_connect;

@@ -86,7 +86,12 @@ pub fn compare(
         }
         for state in states.iter().filter(|state| !state.pending.is_empty()) {
             findings.add(
-                format!("`{}` has pending steps on {}: {}", state.subsystem, side.name(), list(&state.pending)),
+                format!(
+                    "`{}` has pending steps on {}: {}",
+                    state.subsystem,
+                    side.name(),
+                    list(&state.pending)
+                ),
                 format!("`kong migrations finish -c` with {}", side.conf()),
             );
         }
@@ -123,8 +128,7 @@ fn compare_steps(source: &SubsystemState, target: &SubsystemState, findings: &mu
     // A pending step is reported as pending; here it counts as run, or the message would send the user to `up` for it.
     let run = |state: &SubsystemState| &state.executed | &state.pending;
     let (on_source, on_target) = (run(source), run(target));
-    for (missing, side) in
-        [(&on_source - &on_target, Side::Target), (&on_target - &on_source, Side::Source)]
+    for (missing, side) in [(&on_source - &on_target, Side::Target), (&on_target - &on_source, Side::Source)]
     {
         if !missing.is_empty() {
             findings.add(

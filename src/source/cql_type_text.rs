@@ -41,9 +41,8 @@ impl CqlType {
             }
             Self::Other(name) => match types.get(&name) {
                 Some(fields) => {
-                    let resolve = |(name, ty): &(String, Self)| {
-                        (name.clone(), ty.clone().resolve(types, depth + 1))
-                    };
+                    let resolve =
+                        |(name, ty): &(String, Self)| (name.clone(), ty.clone().resolve(types, depth + 1));
                     Self::Udt { fields: fields.iter().map(resolve).collect(), name }
                 }
                 None => Self::Other(name),
@@ -192,8 +191,26 @@ mod tests {
     #[test]
     fn every_plain_type_prints_as_it_was_read() {
         for name in [
-            "ascii", "bigint", "blob", "boolean", "counter", "date", "decimal", "double", "duration", "float",
-            "inet", "int", "smallint", "text", "time", "timestamp", "timeuuid", "tinyint", "uuid", "varint",
+            "ascii",
+            "bigint",
+            "blob",
+            "boolean",
+            "counter",
+            "date",
+            "decimal",
+            "double",
+            "duration",
+            "float",
+            "inet",
+            "int",
+            "smallint",
+            "text",
+            "time",
+            "timestamp",
+            "timeuuid",
+            "tinyint",
+            "uuid",
+            "varint",
         ] {
             let ty = CqlType::parse(name);
             assert!(!matches!(ty, CqlType::Other(_)), "{name}");
@@ -205,7 +222,8 @@ mod tests {
     fn user_types_resolve_through_collections_and_quotes() {
         let address = vec![("street".to_owned(), CqlType::Text)];
         let person = vec![("home".to_owned(), CqlType::Other("address".to_owned()))];
-        let types = BTreeMap::from([("address".to_owned(), address.clone()), ("Per\"son".to_owned(), person)]);
+        let types =
+            BTreeMap::from([("address".to_owned(), address.clone()), ("Per\"son".to_owned(), person)]);
         let home = CqlType::Udt { name: "address".to_owned(), fields: address };
         assert_eq!(
             CqlType::parse("list<frozen<\"Per\"\"son\">>").with_user_types(&types),
@@ -218,7 +236,9 @@ mod tests {
 
     #[test]
     fn what_has_no_codec_keeps_the_servers_name() {
-        for text in ["vector<float, 3>", "'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>X)'", "empty"] {
+        for text in
+            ["vector<float, 3>", "'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>X)'", "empty"]
+        {
             assert_eq!(CqlType::parse(text), CqlType::Other(text.to_owned()));
         }
         assert_eq!(
@@ -229,7 +249,9 @@ mod tests {
 
     #[test]
     fn malformed_text_is_no_type_and_no_panic() {
-        for text in ["", "<", "list<", "list<>", "map<int>", "set<int, int>", "\"", "'x", "frozen<ä", "int int", ">"] {
+        for text in
+            ["", "<", "list<", "list<>", "map<int>", "set<int, int>", "\"", "'x", "frozen<ä", "int int", ">"]
+        {
             assert_eq!(CqlType::parse(text), CqlType::Other(text.to_owned()), "{text}");
         }
         let deep = "list<".repeat(100_000);
@@ -238,7 +260,8 @@ mod tests {
 
     #[test]
     fn a_user_type_that_contains_itself_does_not_recurse_for_ever() {
-        let types = BTreeMap::from([("a".to_owned(), vec![("x".to_owned(), CqlType::Other("a".to_owned()))])]);
+        let types =
+            BTreeMap::from([("a".to_owned(), vec![("x".to_owned(), CqlType::Other("a".to_owned()))])]);
         assert!(matches!(CqlType::parse("a").with_user_types(&types), CqlType::Udt { .. }));
     }
 }

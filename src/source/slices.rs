@@ -91,8 +91,7 @@ fn bounds(runs: &[Run], parts: u64, shifted: bool) -> impl Iterator<Item = (Uuid
     for part in 1..if runs.is_empty() { 1 } else { parts } {
         let position = total / 2 * (u128::from(part) * 2 + u128::from(shifted)) / u128::from(parts);
         let Some(id) = id_at(runs, position) else { continue };
-        let ascending =
-            bounds.last().is_none_or(|(last, _)| uuid_order::compare(*last, id).is_lt());
+        let ascending = bounds.last().is_none_or(|(last, _)| uuid_order::compare(*last, id).is_lt());
         if ascending {
             bounds.push((id, ratio(position, total)));
         }
@@ -145,10 +144,11 @@ mod tests {
     }
 
     fn partitions() -> impl Strategy<Value = Vec<Partition>> {
-        let partition = (any::<i64>(), proptest::collection::vec(run(), 0..5)).prop_map(|(token, mut runs)| {
-            runs.sort_by_key(|run| (run.version, run.first));
-            (token, runs)
-        });
+        let partition =
+            (any::<i64>(), proptest::collection::vec(run(), 0..5)).prop_map(|(token, mut runs)| {
+                runs.sort_by_key(|run| (run.version, run.first));
+                (token, runs)
+            });
         proptest::collection::vec(partition, 1..5).prop_map(|list| {
             let named = |(n, (token, runs))| Partition {
                 value: format!("p{n}"),

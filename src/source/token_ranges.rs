@@ -174,7 +174,9 @@ mod tests {
     pub(in crate::source) fn tile(splits: &[Split]) -> Result<(), String> {
         let mut expected = None;
         for (place, split) in splits.iter().enumerate() {
-            let Range::Tokens { after, upto } = split.range else { return Err(format!("{split}: no tokens")) };
+            let Range::Tokens { after, upto } = split.range else {
+                return Err(format!("{split}: no tokens"));
+            };
             if split.index != place {
                 return Err(format!("{split}: stands at {place}"));
             }
@@ -187,7 +189,9 @@ mod tests {
             match upto {
                 None if place + 1 == splits.len() => return Ok(()),
                 None => return Err(format!("{split}: open above before the end")),
-                Some(upto) if after.is_some_and(|after| upto <= after) => return Err(format!("{split}: empty")),
+                Some(upto) if after.is_some_and(|after| upto <= after) => {
+                    return Err(format!("{split}: empty"));
+                }
                 Some(_) => expected = upto,
             }
         }
@@ -261,10 +265,14 @@ mod tests {
         let ranges = ranges_of_ring(vec![(-50, vec![node(1)]), (77, vec![node(2)])]);
         let cuts = |shifted| -> Vec<_> {
             let splits = token_splits("t", &ranges, Cut { parts: 16, shifted }, 16);
-            splits.into_iter().map(|s| s.range).filter_map(|r| match r {
-                Range::Tokens { upto, .. } => upto,
-                Range::Slice { .. } => None,
-            }).collect()
+            splits
+                .into_iter()
+                .map(|s| s.range)
+                .filter_map(|r| match r {
+                    Range::Tokens { upto, .. } => upto,
+                    Range::Slice { .. } => None,
+                })
+                .collect()
         };
         let (plain, shifted): (Vec<i64>, Vec<i64>) = (cuts(false), cuts(true));
         assert_eq!(plain.len(), shifted.len());

@@ -27,7 +27,8 @@ pub(super) async fn local(session: &Session) -> Result<Local> {
     type Row = (Option<String>, Option<String>, Option<String>, Option<String>);
     let query = "SELECT cluster_name, release_version, partitioner, data_center FROM system.local";
     let rows: Vec<Row> = rows(session, query, ()).await?;
-    let (cluster_name, release_version, partitioner, datacenter) = rows.into_iter().next().unwrap_or_default();
+    let (cluster_name, release_version, partitioner, datacenter) =
+        rows.into_iter().next().unwrap_or_default();
     let partitioner = partitioner.unwrap_or_default();
     let name = partitioner.rsplit('.').next().unwrap_or_default();
     if name != PARTITIONER {
@@ -62,7 +63,8 @@ pub(super) async fn tables(session: &Session, keyspace: &str) -> Result<BTreeMap
     let mut tables: BTreeMap<String, (Table, Vec<(i32, Column)>)> = listed
         .into_iter()
         .map(|(name, ttl)| {
-            let table = Table { name: name.clone(), columns: Vec::new(), default_time_to_live: ttl.unwrap_or(0) };
+            let table =
+                Table { name: name.clone(), columns: Vec::new(), default_time_to_live: ttl.unwrap_or(0) };
             (name, (table, Vec::new()))
         })
         .collect();

@@ -73,8 +73,11 @@ async fn reach(contact_points: &[(String, u16)]) -> Result<Vec<SocketAddr>> {
         }
     }
     if reached.is_empty() {
-        return Err(Error::new(ErrorKind::Preflight, format!("cannot reach Cassandra at {}", failures.join(", ")))
-            .remedy("check that host and port are right, the node is up, and no firewall stands between"));
+        return Err(Error::new(
+            ErrorKind::Preflight,
+            format!("cannot reach Cassandra at {}", failures.join(", ")),
+        )
+        .remedy("check that host and port are right, the node is up, and no firewall stands between"));
     }
     for failure in failures {
         tracing::warn!("contact point {failure} does not answer; others do");

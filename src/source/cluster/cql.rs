@@ -27,7 +27,12 @@ pub(super) fn token(table: &Table) -> String {
 }
 
 /// The query for `selection` inside `range`, and the values to bind.
-pub(super) fn select(keyspace: &str, table: &Table, selection: &Selection, range: &Range) -> (String, Vec<CqlValue>) {
+pub(super) fn select(
+    keyspace: &str,
+    table: &Table,
+    selection: &Selection,
+    range: &Range,
+) -> (String, Vec<CqlValue>) {
     let item = |item: &SelectItem| match item {
         SelectItem::Column(name) => quoted(name),
         SelectItem::Ttl(name) => format!("TTL({}) AS {}", quoted(name), quoted(&format!("ttl_{name}"))),

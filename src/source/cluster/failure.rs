@@ -7,9 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use scylla::errors::{
-    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError, MetadataError,
-    MetadataFetchErrorKind, NewSessionError, NextPageError, NextRowError, PrepareError, RequestAttemptError,
-    RequestError,
+    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, ExecutionError,
+    MetadataError, MetadataFetchErrorKind, NewSessionError, NextPageError, NextRowError, PrepareError,
+    RequestAttemptError, RequestError,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -65,6 +65,23 @@ impl Trouble {
         }
     }
 
+    /// Whether the request asks for more rows than the server can gather in one go.
+    pub(super) fn wants_smaller_page(&self) -> bool {
+        matches!(
+            self,
+            Self::ReplicasSlow { .. }
+                | Self::NoAnswer(_)
+                | Self::ReadFailed { .. }
+                | Self::Overloaded
+                | Self::PageTooLarge
+        )
+    }
+
+    /// Whether it may pass by waiting. Tombstones and guardrails do not; only a smaller page or another node helps there.
+    pub(super) fn wants_time(&self) -> bool {
+        !matches!(self, Self::ReadFailed { .. } | Self::PageTooLarge)
+    }
+
     /// What the user can do about it.
     fn remedy(&self) -> &'static str {
         match self {
@@ -75,7 +92,9 @@ impl Trouble {
                 "look for `TombstoneOverwhelmingException` in the server's log; if it is there, lower gc_grace_seconds of the \
                  table and compact it, or raise tombstone_failure_threshold in cassandra.yaml, then resume"
             }
-            Self::Unavailable { .. } => "bring the missing nodes up, or choose a lower --consistency, then resume",
+            Self::Unavailable { .. } => {
+                "bring the missing nodes up, or choose a lower --consistency, then resume"
+            }
             Self::Disconnected(_) => "check that the nodes are up and reachable from here, then resume",
             Self::ServerError => "look into the server's log, then resume",
             Self::PageTooLarge => "raise page_size_fail_threshold in cassandra.yaml, then resume",
@@ -96,7 +115,9 @@ impl Trouble {
     /// The error of connecting to `contacts` as `user`.
     pub(super) fn while_connecting(&self, contacts: &str, user: Option<&str>) -> Error {
         let message = match (self, user) {
-            (Self::AuthenticationFailed, Some(user)) => format!("Cassandra at {contacts} refuses user {user}"),
+            (Self::AuthenticationFailed, Some(user)) => {
+                format!("Cassandra at {contacts} refuses user {user}")
+            }
             _ => format!("cannot connect to Cassandra at {contacts}"),
         };
         let remedy = match self {
@@ -161,14 +182,18 @@ impl From<&DbError> for Trouble {
                 required: *required,
                 alive: *alive,
             },
-            DbError::Overloaded | DbError::IsBootstrapping | DbError::RateLimitReached { .. } => Self::Overloaded,
+            DbError::Overloaded | DbError::IsBootstrapping | DbError::RateLimitReached { .. } => {
+                Self::Overloaded
+            }
             DbError::ServerError => Self::ServerError,
             DbError::Unauthorized => Self::NotPermitted,
             DbError::AuthenticationError => Self::AuthenticationFailed,
             DbError::Invalid | DbError::SyntaxError | DbError::ConfigError => {
                 Self::Refused("the server does not accept the query")
             }
-            DbError::ProtocolError => Self::Refused("the server does not speak version 4 of the CQL protocol"),
+            DbError::ProtocolError => {
+                Self::Refused("the server does not speak version 4 of the CQL protocol")
+            }
             _ => Self::Refused("the server answered with an error that reading does not produce"),
         }
     }
@@ -177,13 +202,18 @@ impl From<&DbError> for Trouble {
 impl From<&RequestAttemptError> for Trouble {
     fn from(error: &RequestAttemptError) -> Self {
         match error {
-            RequestAttemptError::DbError(error @ DbError::ReadFailure { .. }, text) => match Self::from(error) {
-                Self::ReadFailed { failures, .. } => {
-                    Self::ReadFailed { failures, tombstones: text.to_ascii_lowercase().contains("tombstone") }
+            RequestAttemptError::DbError(error @ DbError::ReadFailure { .. }, text) => {
+                match Self::from(error) {
+                    Self::ReadFailed { failures, .. } => Self::ReadFailed {
+                        failures,
+                        tombstones: text.to_ascii_lowercase().contains("tombstone"),
+                    },
+                    other => other,
                 }
-                other => other,
-            },
-            RequestAttemptError::DbError(DbError::Invalid, text) if text.contains("page size") => Self::PageTooLarge,
+            }
+            RequestAttemptError::DbError(DbError::Invalid, text) if text.contains("page size") => {
+                Self::PageTooLarge
+            }
             RequestAttemptError::DbError(error, _) => error.into(),
             RequestAttemptError::BrokenConnectionError(_) => Self::Disconnected("it broke".to_owned()),
             RequestAttemptError::UnableToAllocStreamId => Self::Overloaded,
@@ -243,7 +273,9 @@ impl From<&ExecutionError> for Trouble {
             ExecutionError::ConnectionPoolError(error) => error.into(),
             ExecutionError::EmptyPlan => Self::Disconnected("the node is gone".to_owned()),
             ExecutionError::RequestTimeout(timeout) => Self::NoAnswer(*timeout),
-            ExecutionError::BadQuery(_) => Self::Refused("the query cannot be encoded for the types of the table"),
+            ExecutionError::BadQuery(_) => {
+                Self::Refused("the query cannot be encoded for the types of the table")
+            }
             _ => Self::Refused("the driver refuses the query"),
         }
     }
@@ -253,7 +285,9 @@ impl From<&NewSessionError> for Trouble {
     fn from(error: &NewSessionError) -> Self {
         match error {
             NewSessionError::MetadataError(error) => error.into(),
-            NewSessionError::FailedToResolveAnyHostname(_) => Self::Disconnected("unknown host name".to_owned()),
+            NewSessionError::FailedToResolveAnyHostname(_) => {
+                Self::Disconnected("unknown host name".to_owned())
+            }
             _ => Self::Refused("the driver refuses the settings"),
         }
     }
@@ -264,21 +298,23 @@ impl From<&MetadataError> for Trouble {
         let fetch = match error {
             MetadataError::ConnectionPoolError(error) => return error.into(),
             MetadataError::Peers(_) => {
-                return Self::Refused("its tokens are not those of Murmur3Partitioner, the only partitioner supported");
+                return Self::Refused(
+                    "its tokens are not those of Murmur3Partitioner, the only partitioner supported",
+                );
             }
             MetadataError::FetchError(error) => &error.error,
             _ => return Self::Malformed("what the node says about the cluster cannot be read"),
         };
         match fetch {
             MetadataFetchErrorKind::PrepareError(error) => error.into(),
-            MetadataFetchErrorKind::NextRowError(NextRowError::NextPageError(NextPageError::RequestFailure(error))) => {
-                match error {
-                    RequestError::LastAttemptError(error) => error.into(),
-                    RequestError::ConnectionPoolError(error) => error.into(),
-                    RequestError::RequestTimeout(timeout) => Self::NoAnswer(*timeout),
-                    _ => Self::Disconnected("the node is gone".to_owned()),
-                }
-            }
+            MetadataFetchErrorKind::NextRowError(NextRowError::NextPageError(
+                NextPageError::RequestFailure(error),
+            )) => match error {
+                RequestError::LastAttemptError(error) => error.into(),
+                RequestError::ConnectionPoolError(error) => error.into(),
+                RequestError::RequestTimeout(timeout) => Self::NoAnswer(*timeout),
+                _ => Self::Disconnected("the node is gone".to_owned()),
+            },
             _ => Self::Malformed("what the node says about the cluster cannot be read"),
         }
     }

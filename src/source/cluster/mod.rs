@@ -211,8 +211,7 @@ impl Source for Cluster {
         let table = self.catalog.tables.get(&selection.table).ok_or_else(unknown)?;
         let (cql, values) = cql::select(&self.shared.keyspace, table, &selection, &split.range);
         let what = split.to_string();
-        let statement =
-            self.shared.prepare(&cql).await.map_err(|trouble| trouble.while_reading(&what))?;
+        let statement = self.shared.prepare(&cql).await.map_err(|trouble| trouble.while_reading(&what))?;
         let reader = Reader {
             statement,
             shared: Arc::clone(&self.shared),

@@ -23,9 +23,8 @@ struct Fetching(JoinHandle<Result<Fetched>>);
 impl Fetching {
     fn start(reader: &Arc<Reader>, state: PagingState) -> Self {
         let reader = Arc::clone(reader);
-        let fetch = async move {
-            reader.fetch(state).await.map_err(|trouble| trouble.while_reading(&reader.what))
-        };
+        let fetch =
+            async move { reader.fetch(state).await.map_err(|trouble| trouble.while_reading(&reader.what)) };
         Self(tokio::spawn(fetch))
     }
 }
@@ -54,10 +53,16 @@ impl Pages for ClusterPages {
         let fetched = match outcome {
             Ok(fetched) => fetched?,
             Err(error) if error.is_cancelled() => {
-                return Err(Error::new(ErrorKind::Interrupted, format!("reading {} ended", self.reader.what)));
+                return Err(Error::new(
+                    ErrorKind::Interrupted,
+                    format!("reading {} ended", self.reader.what),
+                ));
             }
             Err(_) => {
-                return Err(Error::new(ErrorKind::Internal, format!("reading {} broke down", self.reader.what)));
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    format!("reading {} broke down", self.reader.what),
+                ));
             }
         };
         self.coming = fetched.next.map(|state| Fetching::start(&self.reader, state));

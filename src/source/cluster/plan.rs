@@ -1,6 +1,6 @@
 //! What a plan needs to know from the cluster: the ring, how large a table is, where the ids of a partition lie.
 //!
-//! All of it only makes splits more even; [`token_ranges`](crate::source) and slices are complete whatever comes out here.
+//! All of it only makes splits more even: token ranges and slices are complete whatever comes out here.
 
 use bytes::Bytes;
 use scylla::value::CqlValue;
@@ -29,7 +29,8 @@ impl Cluster {
         let partitions = optional(table, self.sliced_partitions(table).await)?;
         let (partitions, rows) = match partitions.flatten() {
             Some(partitions) => {
-                let rows = partitions.iter().fold(0, |sum: u64, partition| sum.saturating_add(partition.rows()));
+                let rows =
+                    partitions.iter().fold(0, |sum: u64, partition| sum.saturating_add(partition.rows()));
                 (Some(partitions), Some(rows))
             }
             None => (None, optional(table, self.estimate_by_token(table).await)?),
@@ -49,7 +50,9 @@ impl Cluster {
     /// About how many rows `table` holds, exact for a small one; `None` when the cluster cannot say.
     pub(super) async fn rows_about(&self, table: &Table) -> Option<u64> {
         if let Ok(Some(partitions)) = self.sliced_partitions(table).await {
-            let rows = |partition: &Partition| partition.runs.iter().map(|run| run.rows).fold(0, u64::saturating_add);
+            let rows = |partition: &Partition| {
+                partition.runs.iter().map(|run| run.rows).fold(0, u64::saturating_add)
+            };
             return Some(partitions.iter().map(rows).fold(0, u64::saturating_add));
         }
         self.estimate_by_token(table).await.ok()
@@ -138,8 +141,11 @@ impl Cluster {
             let Some(first) = head.first().copied() else { return Ok(runs) };
             let complete = u64::try_from(head.len()).is_ok_and(|count| count < SAMPLE);
             let version = uuid_order::version(first);
-            let head: Vec<u64> =
-                head.into_iter().filter(|id| uuid_order::version(*id) == version).map(uuid_order::key).collect();
+            let head: Vec<u64> = head
+                .into_iter()
+                .filter(|id| uuid_order::version(*id) == version)
+                .map(uuid_order::key)
+                .collect();
             let end = uuid_order::last_of(version);
             let last = ids(after, Some(end), "DESC LIMIT 1").await?;
             let last = last.first().map_or(uuid_order::LAST_KEY, |id| uuid_order::key(*id));
@@ -151,7 +157,8 @@ impl Cluster {
                 let middle = first + last.saturating_sub(first) / 2;
                 let tail = ids(Some(uuid_order::first_with(version, middle)), Some(end), &some).await?;
                 let tail: Vec<u64> = tail.into_iter().map(uuid_order::key).collect();
-                let (low, high) = (density_rows(first, last, first, &head), density_rows(first, last, middle, &tail));
+                let (low, high) =
+                    (density_rows(first, last, first, &head), density_rows(first, last, middle, &tail));
                 (low / 2).saturating_add(high / 2).max(count)
             };
             runs.push(Run { version, first, last, rows });
@@ -163,7 +170,13 @@ impl Cluster {
     }
 
     /// The rows of a question for planning.
-    async fn sample(&self, table: &Table, cql: &str, values: Vec<CqlValue>, columns: usize) -> Result<Vec<Row>, Trouble> {
+    async fn sample(
+        &self,
+        table: &Table,
+        cql: &str,
+        values: Vec<CqlValue>,
+        columns: usize,
+    ) -> Result<Vec<Row>, Trouble> {
         self.rows(cql, values, columns, Patience::Short, question(table)).await
     }
 }
@@ -195,7 +208,8 @@ fn sliced_by(table: &Table) -> Option<(String, String)> {
     let id = table.clustering_key().next()?;
     // A partition may hold a static value and no row: no slice would return it.
     let no_static = table.columns.iter().all(|column| column.kind != ColumnKind::Static);
-    (key.ty == CqlType::Text && id.ty == CqlType::Uuid && no_static).then(|| (quoted(&key.name), quoted(&id.name)))
+    (key.ty == CqlType::Text && id.ty == CqlType::Uuid && no_static)
+        .then(|| (quoted(&key.name), quoted(&id.name)))
 }
 
 /// Rows between `first` and `last`, if they lie everywhere as densely as the `sample` from `start` on.

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod cluster_pages;
 mod codec_oracle;
 mod servers_answer;
 mod target_catalog;

@@ -192,6 +192,7 @@ fn mapping(cql: CqlType, column: PgType) -> TableMapping {
         required: vec![],
         constants: vec![],
         outputs: vec![output("n", number, 0), output("v", column, 1)],
+        notes: Vec::new(),
         hash: 0,
     }
 }

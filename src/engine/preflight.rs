@@ -10,6 +10,7 @@ use crate::schema_map::{Choice, MapSet, decide};
 use crate::schema_state;
 use crate::source::{Source, kong};
 use crate::target::fresh::check_fresh;
+use crate::target::privileges::check_privileges;
 use crate::target::sessions::other_sessions;
 use crate::target::{Catalog, Target, schema_meta};
 use crate::transform::ShaperContext;
@@ -110,6 +111,10 @@ impl Sides {
                 other.count, other.user
             ));
         }
+        let names = |merged: bool| -> BTreeSet<String> {
+            plan.tables.iter().filter(|table| table.merge || !merged).map(|table| table.table.clone()).collect()
+        };
+        check_privileges(&client, &self.catalog, &names(false), &names(true)).await?;
         let ignored: BTreeSet<String> = plan.skipped.iter().map(|table| table.table.clone()).collect();
         check_fresh(&client, &self.catalog, &ignored).await
     }

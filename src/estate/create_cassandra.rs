@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use scylla::client::session::Session;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
@@ -13,10 +12,6 @@ use super::KongVersion;
 use super::catalog::{CassandraCatalog, CassandraTable, KeyPart, Migrations};
 use super::connect::cassandra_error;
 use crate::error::{Error, ErrorKind, Result};
-
-/// Schema changes sent side by side. Cassandra applies them one after another, but the waits of one overlap with the work of
-/// the next.
-const CHANGES_IN_FLIGHT: usize = 8;
 
 /// How a keyspace is created.
 #[derive(Debug, Clone)]
@@ -47,7 +42,7 @@ pub async fn create_cassandra(
     options: &CreateOptions,
 ) -> Result<Uuid> {
     check_name(keyspace)?;
-    let existing = tables_of(session, keyspace).await?;
+    let existing = names_in(session, keyspace, "tables", "table_name").await?;
     if !existing.is_empty() {
         return Err(Error::new(
             ErrorKind::Preflight,
@@ -66,17 +61,11 @@ pub async fn create_cassandra(
         format!("cannot create keyspace {keyspace}"),
     )
     .await?;
-    stream::iter(&catalog.tables)
-        .map(|(name, table)| {
-            change(
-                session,
-                create_table(keyspace, name, table),
-                format!("cannot create table {keyspace}.{name}"),
-            )
-        })
-        .buffer_unordered(CHANGES_IN_FLIGHT)
-        .try_collect::<()>()
-        .await?;
+    // One change after another: sent side by side they take as long, and nodes of a cluster may disagree over them.
+    for (name, table) in &catalog.tables {
+        let what = format!("cannot create table {keyspace}.{name}");
+        change(session, create_table(keyspace, name, table), what).await?;
+    }
     if options.indexes {
         create_indexes(session, keyspace, version).await?;
     }
@@ -91,22 +80,16 @@ pub async fn create_cassandra(
 pub async fn create_indexes(session: &Session, keyspace: &str, version: KongVersion) -> Result<()> {
     check_name(keyspace)?;
     let catalog = CassandraCatalog::of(version)?;
-    let statements = catalog.tables.iter().flat_map(|(table, definition)| {
-        definition.indexes.iter().map(move |index| {
-            (
-                format!(
-                    "CREATE INDEX IF NOT EXISTS \"{}\" ON \"{keyspace}\".\"{table}\" (\"{}\")",
-                    index.name, index.column
-                ),
-                format!("cannot create index {} on {keyspace}.{table}", index.name),
-            )
-        })
-    });
-    stream::iter(statements)
-        .map(|(statement, what)| change(session, statement, what))
-        .buffer_unordered(CHANGES_IN_FLIGHT)
-        .try_collect::<()>()
-        .await?;
+    for (table, definition) in &catalog.tables {
+        for index in &definition.indexes {
+            let statement = format!(
+                "CREATE INDEX IF NOT EXISTS \"{}\" ON \"{keyspace}\".\"{table}\" (\"{}\")",
+                index.name, index.column
+            );
+            let what = format!("cannot create index {} on {keyspace}.{table}", index.name);
+            change(session, statement, what).await?;
+        }
+    }
     agree(session).await
 }
 
@@ -129,43 +112,35 @@ pub async fn drop_indexes(session: &Session, keyspace: &str, version: KongVersio
         .filter_map(|row| row.ok().map(|(name,)| name))
         .collect();
     let catalog = CassandraCatalog::of(version)?;
-    let names: Vec<&str> = catalog
-        .tables
-        .values()
-        .flat_map(|table| &table.indexes)
-        .map(|index| index.name.as_str())
-        .filter(|name| live.contains(*name))
-        .collect();
-    stream::iter(&names)
-        .map(|name| {
-            change(
-                session,
-                format!("DROP INDEX \"{keyspace}\".\"{name}\""),
-                format!("cannot drop index {name}"),
-            )
-        })
-        .buffer_unordered(CHANGES_IN_FLIGHT)
-        .try_collect::<()>()
-        .await?;
+    let mut dropped = 0;
+    for index in catalog.tables.values().flat_map(|table| &table.indexes) {
+        if live.contains(&index.name) {
+            let statement = format!("DROP INDEX \"{keyspace}\".\"{}\"", index.name);
+            change(session, statement, format!("cannot drop index {}", index.name)).await?;
+            dropped += 1;
+        }
+    }
     agree(session).await?;
-    Ok(names.len())
+    Ok(dropped)
 }
 
-/// Names of the tables of `keyspace`; empty when there is no such keyspace.
-async fn tables_of(session: &Session, keyspace: &str) -> Result<BTreeSet<String>> {
+/// The names that a table of `system_schema` lists for `keyspace`; none when there is no such keyspace.
+async fn names_in(session: &Session, keyspace: &str, kind: &str, column: &str) -> Result<BTreeSet<String>> {
+    let shape = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Source, format!("the list of {kind} has another shape than expected"))
+            .because(error)
+    };
+    let cql = format!("SELECT {column} FROM system_schema.{kind} WHERE keyspace_name = ?");
     let rows = session
-        .query_unpaged("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?", (keyspace,))
+        .query_unpaged(cql, (keyspace,))
         .await
-        .map_err(|error| cassandra_error(format!("cannot list the tables of {keyspace}"), &error))?
+        .map_err(|error| cassandra_error(format!("cannot list the {kind} of {keyspace}"), &error))?
         .into_rows_result()
-        .map_err(|error| Error::new(ErrorKind::Internal, "the list of tables has no rows").because(error))?;
-    let names = rows
-        .rows::<(String,)>()
-        .map_err(|error| {
-            Error::new(ErrorKind::Internal, "the list of tables has another shape").because(error)
-        })?
-        .filter_map(|row| row.ok().map(|(name,)| name))
-        .collect();
+        .map_err(|error| shape(&error))?;
+    let mut names = BTreeSet::new();
+    for row in rows.rows::<(String,)>().map_err(|error| shape(&error))? {
+        names.insert(row.map_err(|error| shape(&error))?.0);
+    }
     Ok(names)
 }
 

@@ -285,7 +285,9 @@ pub(super) async fn set_up(
 /// `session_replication_role` is not touched, since triggers and foreign keys must work.
 ///
 /// `row_security = off` makes a policy that hides rows an error instead of a wrong count. Timeouts that exist only on newer
-/// servers are set where they exist. The server's keepalives end the transaction of a kongferry whose host vanished.
+/// servers are set where they exist. Notices stay away, since a trigger can write values into them; where the role may, the
+/// server's log is kept free of DETAIL, which holds whole rows. The server's keepalives end the transaction of a kongferry
+/// whose host vanished.
 pub(super) const SETTINGS: &str = "
     SET client_encoding = 'UTF8';
     SET TimeZone = 'UTC';
@@ -295,6 +297,7 @@ pub(super) const SETTINGS: &str = "
     SET extra_float_digits = 3;
     SET standard_conforming_strings = on;
     SET row_security = off;
+    SET client_min_messages = error;
     SET tcp_keepalives_idle = 60;
     SET tcp_keepalives_interval = 10;
     SET tcp_keepalives_count = 6;
@@ -303,6 +306,8 @@ pub(super) const SETTINGS: &str = "
                        'idle_session_timeout', 'transaction_timeout');
     SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
         WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
+    SELECT pg_catalog.set_config('log_error_verbosity', 'terse', false)
+        WHERE pg_catalog.current_setting('is_superuser') = 'on';
 ";
 
 #[cfg(test)]

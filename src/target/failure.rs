@@ -231,6 +231,11 @@ fn driver_cause(error: &tokio_postgres::Error) -> String {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
             | io::ErrorKind::UnexpectedEof => "the connection was lost".to_owned(),
+            io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+                if io.raw_os_error().is_none() =>
+            {
+                "what answers there does not speak PostgreSQL's protocol".to_owned()
+            }
             _ if io.to_string().starts_with("failed to lookup address") => {
                 "the host name cannot be resolved".to_owned()
             }

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod fresh;
 pub mod identifier;
 pub mod levels;
+pub mod privileges;
 mod probe;
 pub mod schema_meta;
 pub mod sessions;

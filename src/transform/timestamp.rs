@@ -93,7 +93,7 @@ impl Encode for TimeuuidToTimestamp {
 /// Writes an instant given in milliseconds since 1970.
 #[inline]
 pub(super) fn write_millis(millis: i64, step: i64, tuple: &mut Tuple<'_>) -> Result<(), Reason> {
-    let micros = millis.checked_mul(1_000).and_then(|micros| micros.checked_sub(EPOCH_SHIFT));
+    let micros = millis.checked_sub(EPOCH_SHIFT / 1_000).and_then(|millis| millis.checked_mul(1_000));
     write_micros(micros.ok_or(Reason::TimestampRange)?, step, tuple)
 }
 
@@ -164,6 +164,7 @@ mod tests {
         let (first, end) = ((FIRST + EPOCH_SHIFT) / 1_000, (END / 1_000) + 946_684_800_000);
         assert!(micros(&PLAIN, first).is_ok());
         assert_eq!(micros(&PLAIN, first - 1), Err(Reason::TimestampRange));
+        assert_eq!(micros(&PLAIN, end - 1), Ok(END - 1_000));
         assert_eq!(micros(&PLAIN, end), Err(Reason::TimestampRange));
         assert_eq!(micros(&PLAIN, i64::MAX), Err(Reason::TimestampRange));
         assert_eq!(micros(&PLAIN, i64::MIN), Err(Reason::TimestampRange));

@@ -110,11 +110,6 @@ impl<'a> Tuple<'a> {
         self.bytes.len()
     }
 
-    /// What was written from `position` on.
-    pub fn written(&self, position: usize) -> &[u8] {
-        self.bytes.get(position..).unwrap_or_default()
-    }
-
     /// Takes back what was written from `position` on.
     pub fn rewind(&mut self, position: usize) {
         self.bytes.truncate(position);

@@ -1,8 +1,13 @@
 //! The integration tests: real servers, and the program as its users run it. One module per behaviour.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 mod bad_rows;
+mod breaks_off;
+mod cluster_pages;
+mod codec_oracle;
 mod command_line;
 mod expiry;
 mod golden_rows;
@@ -17,5 +22,6 @@ mod target_count;
 mod target_database;
 mod target_fresh;
 mod target_pooler;
+mod target_privileges;
 mod target_secrets;
 mod verify_counts;

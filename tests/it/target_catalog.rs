@@ -5,6 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use kongferry::target::catalog::{Catalog, PgKind, UniqueKey};
 use kongferry::target::{load_levels, schema_meta};
 
+use kongferry::target::catalog::PgKind::{
+    Array, Bool, Bytea, Date, Double, Inet, Int2, Int4, Int8, Interval, Json, Jsonb, Numeric, Other, Real,
+    Text, Time, Timestamp, Timestamptz, Uuid, Varchar,
+};
+
 use crate::target_database::{Database, VERSIONS};
 
 const SCHEMA: &str = r#"
@@ -59,7 +64,6 @@ async fn types_are_recognised_and_others_are_other() {
         assert_eq!((catalog.database.as_str(), catalog.schema.as_str()), (database.name.as_str(), "public"));
         let kinds = &catalog.tables["kinds"];
         let found: Vec<PgKind> = kinds.columns[..26].iter().map(|column| column.ty.kind.clone()).collect();
-        use PgKind::*;
         let expected = [
             Bool,
             Bytea,

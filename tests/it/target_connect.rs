@@ -1,6 +1,7 @@
 //! What connecting to a target accepts, sets and refuses.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 
 use kongferry::error::ErrorKind;
 use kongferry::target::{Target, TargetConfig};
@@ -57,6 +58,7 @@ async fn every_session_has_the_same_settings_whatever_the_role_carries() {
             ("search_path", "\"Kong A\""),
             ("standard_conforming_strings", "on"),
             ("client_encoding", "UTF8"),
+            ("client_min_messages", "error"),
             ("application_name", "kongferry"),
         ] {
             let row = client.query_one("SELECT current_setting($1)", &[&name]).await.unwrap();
@@ -82,12 +84,22 @@ async fn what_cannot_be_reached_is_refused_with_one_clear_line() {
         "{report}"
     );
 
-    // A server that accepts and then says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
-    std::thread::spawn(move || drop(silent.accept()));
-    let report = refusal_of(&format!("postgres://kong:geheim@127.0.0.1:{port}/kong")).await;
-    assert!(report.contains("cannot be reached"), "{report}");
+    for (answer, cause) in
+        [("HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak PostgreSQL"), ("", "was lost")]
+    {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = other.accept().unwrap();
+            // The client's first message, so that closing does not reset the connection before the answer is read.
+            stream.read_exact(&mut [0; 8]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            drop(stream.read(&mut [0; 4096]));
+        });
+        let report = refusal_of(&format!("postgres://kong:geheim@127.0.0.1:{port}/kong")).await;
+        assert!(report.contains("cannot be reached") && report.contains(cause), "{report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

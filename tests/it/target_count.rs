@@ -16,8 +16,8 @@ const SCHEMA: &str = r#"
     INSERT INTO sessions VALUES (1, '1970-01-01 00:30:00');
 "#;
 
-fn after(column: &str, instant: i64) -> Option<AliveAfter> {
-    Some(AliveAfter { column: column.to_owned(), instant })
+fn after(column: &str, instant: i64) -> AliveAfter {
+    AliveAfter { column: column.to_owned(), instant }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,17 +26,21 @@ async fn rows_are_counted_by_what_is_alive() {
         let database = Database::create(version, SCHEMA).await;
         let target = database.target().await;
         let mut client = target.client().await.unwrap();
-        for (alive, expected) in
-            [(None, 18), (after("ttl", 999), 18), (after("ttl", 1000), 13), (after("ttl", 2000), 10)]
-        {
+        for (alive, expected) in [
+            (None, 18),
+            (Some(after("ttl", 999)), 18),
+            (Some(after("ttl", 1000)), 13),
+            (Some(after("ttl", 2000)), 10),
+        ] {
             assert_eq!(count(&client, "public", "keys", alive.as_ref()).await.unwrap(), expected);
         }
         // A timestamp without time zone is UTC, whatever the server's zone.
         for (instant, expected) in [(1799, 1), (1800, 0)] {
             let alive = after("expires", instant);
-            assert_eq!(count(&client, "public", "sessions", alive.as_ref()).await.unwrap(), expected);
+            assert_eq!(count(&client, "public", "sessions", Some(&alive)).await.unwrap(), expected);
         }
-        let tables = BTreeMap::from([("keys".to_owned(), after("ttl", 1000)), ("sessions".to_owned(), None)]);
+        let tables =
+            BTreeMap::from([("keys".to_owned(), Some(after("ttl", 1000))), ("sessions".to_owned(), None)]);
         let counts = count_all(&mut client, "public", &tables).await.unwrap();
         assert_eq!(counts, BTreeMap::from([("keys".to_owned(), 13), ("sessions".to_owned(), 1)]));
 
@@ -68,7 +72,7 @@ async fn other_clients_of_the_database_are_seen() {
         // A role that may not see addresses still sees that someone is there.
         let config = kongferry::target::TargetConfig::from_url(&database.url_as(&role, None)).unwrap();
         let blind = kongferry::target::Target::connect(&config).await.unwrap();
-        let seen = other_sessions(&*blind.client().await.unwrap(), version_num).await.unwrap();
+        let seen = other_sessions(&blind.client().await.unwrap(), version_num).await.unwrap();
         assert!(seen.iter().any(|sessions| sessions.application_name == "gateway"), "{seen:?}");
         drop(gateway);
     }

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use kongferry::target::{Target, TargetConfig};
 use tokio_postgres::{Client, NoTls};
 
-use crate::support::servers;
+use crate::support::servers::postgres;
 
 /// Server lines the tests run on.
 pub const VERSIONS: [&str; 2] = ["9.6", "16"];
 
 /// A superuser's URL of the maintenance database of that line.
 fn server_url(version: &str) -> String {
-    servers::postgres(version).url.clone()
+    postgres(version).url.clone()
 }
 
 /// A database that is dropped with this value.

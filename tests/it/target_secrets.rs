@@ -29,6 +29,9 @@ const SCHEMA: &str = "
     INSERT INTO t (id) VALUES ('s3cr3t-geheim-marker');
 ";
 
+/// What is loaded: a name for it, columns, one row, and the SQLSTATE it is refused with.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [Option<&'a [u8]>], &'a str);
+
 fn assert_no_secret(error: &Error) {
     let text = format!("{error}\n{}\n{error:?}", error.report());
     assert!(!text.contains("geheim"), "{text}");
@@ -62,7 +65,7 @@ async fn refused_rows_are_explained_without_their_values() {
     let new = Some("new".as_bytes());
     for version in VERSIONS {
         let database = Database::create(version, SCHEMA).await;
-        let cases: [(&str, &[&str], &[Option<&[u8]>], &str); 13] = [
+        let cases: [Case<'_>; 13] = [
             ("duplicate key", &["id"], &[secret], "23505 unique_violation"),
             ("missing parent", &["id", "parent"], &[new, secret], "23503 foreign_key_violation"),
             ("missing parent at commit", &["id", "later"], &[new, secret], "23503 foreign_key_violation"),

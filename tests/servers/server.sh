@@ -43,7 +43,7 @@ find_java() {
 
 # java_version JAVA: its feature release, such as 17.
 java_version() {
-  "$1" -version 2>&1 | sed -n 's/^.* version "\([0-9]*\).*$/\1/p;' | head -n 1
+  "$1" -XX:-UsePerfData -version 2>&1 | sed -n 's/^.* version "\([0-9]*\).*$/\1/p;' | head -n 1
 }
 
 # answers PORT: something listens on that port of this host.

@@ -19,7 +19,7 @@ const KINDS: [Kind; 20] = {
 };
 
 /// Consumers up to this index may have a hashed client secret; hashing one takes as long as thousands of inserts.
-const HASHED_SECRETS_BELOW: u64 = 60;
+const HASHED_SECRETS_BELOW: u64 = 40;
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {

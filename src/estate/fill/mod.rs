@@ -8,6 +8,8 @@ mod credential;
 mod dice;
 mod gateway;
 mod generate;
+#[cfg(test)]
+mod legality;
 mod live;
 mod odd;
 mod plugin_config;

@@ -84,7 +84,7 @@ impl Generator {
             consumer(11).instant("created_at", CREATED / 1000).prefixed("username", workspace, "odd-11"),
             consumer(12)
                 .prefixed("username", workspace, "odd-12")
-                .text_set("tags", &["", " ", "a:b", "\"q\"", "\\", "{}", "NULL", "日本", "x,y"]),
+                .text_set("tags", &[" ", "a:b", "\"q\"", "\\", "{}", "NULL", "日本", "x,y"]),
             // An empty set written as such; Cassandra keeps NULL.
             consumer(13).prefixed("username", workspace, "odd-13").cell("tags", CqlValue::Set(Vec::new())),
         ]
@@ -142,7 +142,7 @@ impl Generator {
             // A cache key of Kong 2.0.
             of_consumer("acls", 0)
                 .text("group", group)
-                .text("cache_key", format!("acls:{consumer}:{group}::::")),
+                .text("cache_key", format!("acls:{consumer}:{group}:::")),
             of_consumer("oauth2_credentials", 0)
                 .prefixed("client_id", workspace, "odd:client")
                 .text("client_secret", "cs")

@@ -80,9 +80,14 @@ impl<'a> Writer<'a> {
                     wait *= 2;
                 }
                 Err(error) => {
-                    return Err(cassandra_error(format!("cannot write a row of {name}"), &error).remedy(
-                        "see the server's log; fewer writes in flight (--concurrency) help a small node",
-                    ));
+                    let refusal = cassandra_error(format!("cannot write a row of {name}"), &error);
+                    return Err(if is_transient(&error) {
+                        refusal.remedy(
+                            "keep fewer writes in flight (--concurrency), or give the node more memory",
+                        )
+                    } else {
+                        refusal
+                    });
                 }
             }
         }

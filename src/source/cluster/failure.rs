@@ -65,6 +65,23 @@ impl Trouble {
         }
     }
 
+    /// Whether the request asks for more rows than the server can gather in one go.
+    pub(super) fn wants_smaller_page(&self) -> bool {
+        matches!(
+            self,
+            Self::ReplicasSlow { .. }
+                | Self::NoAnswer(_)
+                | Self::ReadFailed { .. }
+                | Self::Overloaded
+                | Self::PageTooLarge
+        )
+    }
+
+    /// Whether it may pass by waiting. Tombstones and guardrails do not; only a smaller page or another node helps there.
+    pub(super) fn wants_time(&self) -> bool {
+        !matches!(self, Self::ReadFailed { .. } | Self::PageTooLarge)
+    }
+
     /// What the user can do about it.
     fn remedy(&self) -> &'static str {
         match self {

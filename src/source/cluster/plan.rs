@@ -1,6 +1,6 @@
 //! What a plan needs to know from the cluster: the ring, how large a table is, where the ids of a partition lie.
 //!
-//! All of it only makes splits more even; [`token_ranges`](crate::source) and slices are complete whatever comes out here.
+//! All of it only makes splits more even: token ranges and slices are complete whatever comes out here.
 
 use bytes::Bytes;
 use scylla::value::CqlValue;

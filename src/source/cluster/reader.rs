@@ -87,22 +87,13 @@ impl Reader {
                 }
                 Err(trouble) => trouble,
             };
-            let smaller = match &trouble {
-                Trouble::ReplicasSlow { .. }
-                | Trouble::NoAnswer(_)
-                | Trouble::ReadFailed { .. }
-                | Trouble::Overloaded
-                | Trouble::PageTooLarge => self.halve(),
-                _ => false,
-            };
-            // The guardrail names a number of rows: halving soon goes below it, and waiting would not help.
-            if trouble == Trouble::PageTooLarge && smaller {
+            if trouble.wants_smaller_page() && self.halve() && !trouble.wants_time() {
                 continue;
             }
-            let pause = pauses.next().filter(|_| trouble.is_transient() && trouble != Trouble::PageTooLarge);
-            let Some(pause) = pause else {
+            let Some(pause) = pauses.next().filter(|_| trouble.is_transient()) else { return Err(trouble) };
+            if !trouble.wants_time() && turn > 0 {
                 return Err(trouble);
-            };
+            }
             tracing::debug!(what = %self.what, cause = %trouble, "page failed, trying again in {pause:?}");
             tokio::time::sleep(*pause).await;
             turn += 1;

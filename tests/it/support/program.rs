@@ -1,6 +1,7 @@
 //! The program under test, run as its users run it: a child process with an environment of its own.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 /// What came of one run.
 #[derive(Debug)]
@@ -22,18 +23,65 @@ pub fn kongferry(arguments: &[&str]) -> Run {
 
 /// Runs `kongferry` with these arguments and nothing but these variables in its environment.
 pub fn kongferry_in(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_kongferry"))
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts");
+    let output = command(arguments).envs(environment.iter().copied()).output().expect("the program starts");
     Run {
         line: format!("kongferry {}", arguments.join(" ")),
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("stdout is text"),
         stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kongferry"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A run that is still under way.
+#[derive(Debug)]
+pub struct Underway {
+    line: String,
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+/// Starts `kongferry` and does not wait for it.
+pub fn start(arguments: &[&str]) -> Underway {
+    let mut child =
+        command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    Underway { line: format!("kongferry {}", arguments.join(" ")), child, stderr, said: String::new() }
+}
+
+impl Underway {
+    /// Sends a signal, such as `INT`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "no process to send SIG{name} to");
+    }
+
+    /// Waits until a line of stderr holds `word`.
+    #[track_caller]
+    pub fn says(&mut self, word: &str) {
+        loop {
+            let from = self.said.len();
+            let read = self.stderr.read_line(&mut self.said).expect("stderr is text");
+            assert!(read > 0, "it ended without saying {word:?}:\n{}", self.said);
+            if self.said[from..].contains(word) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end.
+    pub fn ends(mut self) -> Run {
+        self.stderr.read_to_string(&mut self.said).expect("stderr is text");
+        let mut stdout = String::new();
+        self.child.stdout.take().expect("it is piped").read_to_string(&mut stdout).expect("stdout is text");
+        let code = self.child.wait().expect("it ends").code().unwrap_or(-1);
+        Run { line: self.line, code, stdout, stderr: self.said }
     }
 }
 

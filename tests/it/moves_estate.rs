@@ -138,8 +138,7 @@ async fn check_passwords(target: &Database) {
         let id: Uuid = id.parse().unwrap();
         let password = kongferry::estate::fill::basic_auth_password(id);
         let consumer = row["consumer_id"].as_str().unwrap();
-        let hash = Sha1::digest(format!("{password}{consumer}"));
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = format!("{:x}", Sha1::digest(format!("{password}{consumer}")));
         if row["password"].as_str() == Some(hash.as_str()) {
             checked += 1;
         }

@@ -112,7 +112,11 @@ impl Sides {
             ));
         }
         let names = |merged: bool| -> BTreeSet<String> {
-            plan.tables.iter().filter(|table| table.merge || !merged).map(|table| table.table.clone()).collect()
+            plan.tables
+                .iter()
+                .filter(|table| table.merge || !merged)
+                .map(|table| table.table.clone())
+                .collect()
         };
         check_privileges(&client, &self.catalog, &names(false), &names(true)).await?;
         let ignored: BTreeSet<String> = plan.skipped.iter().map(|table| table.table.clone()).collect();

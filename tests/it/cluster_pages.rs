@@ -24,13 +24,13 @@ macro_rules! on_each_cassandra {
         mod cassandra_3_11 {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::Keyspace::lend("KONGFERRY_TEST_CASSANDRA_3_11", async |keyspace| super::$name(keyspace).await).await;
+                super::Keyspace::lend("3.11", async |keyspace| super::$name(keyspace).await).await;
             })+
         }
         mod cassandra_5_0 {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::Keyspace::lend("KONGFERRY_TEST_CASSANDRA_5_0", async |keyspace| super::$name(keyspace).await).await;
+                super::Keyspace::lend("5.0", async |keyspace| super::$name(keyspace).await).await;
             })+
         }
     };
@@ -60,24 +60,26 @@ struct Keyspace {
 }
 
 impl Keyspace {
-    async fn new(variable: &str) -> Self {
-        let server =
-            std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names no server (host:port)"));
-        let (host, port) = server.rsplit_once(':').unwrap();
+    async fn new(version: &str) -> Self {
+        let server = crate::support::servers::cassandra(version);
         // The driver cannot read every type that the tests make, and one such keyspace would keep it from connecting.
-        let session =
-            SessionBuilder::new().known_node(&server).fetch_schema_metadata(false).build().await.unwrap();
+        let session = SessionBuilder::new()
+            .known_node(server.address())
+            .fetch_schema_metadata(false)
+            .build()
+            .await
+            .unwrap();
         let name = format!("source_{}", Uuid::new_v4().simple());
         let replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
         let create = format!("CREATE KEYSPACE {name} WITH replication = {replication}");
         session.query_unpaged(create, ()).await.unwrap();
         session.use_keyspace(&name, true).await.unwrap();
-        Self { name, host: host.to_owned(), port: port.parse().unwrap(), session }
+        Self { name, host: server.host.clone(), port: server.port, session }
     }
 
     /// Runs a test in a keyspace that is dropped afterwards, whatever comes of it.
-    async fn lend(variable: &str, test: impl AsyncFnOnce(&Self)) {
-        let keyspace = Self::new(variable).await;
+    async fn lend(version: &str, test: impl AsyncFnOnce(&Self)) {
+        let keyspace = Self::new(version).await;
         let outcome = AssertUnwindSafe(test(&keyspace)).catch_unwind().await;
         keyspace.run(&format!("DROP KEYSPACE {}", keyspace.name)).await;
         if let Err(panic) = outcome {

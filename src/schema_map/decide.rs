@@ -50,16 +50,32 @@ pub enum Decided {
     },
 }
 
-/// Tables of Kong before 2.1 that upgrades may have left in a keyspace.
-const LEFTOVERS: [(&str, &str); 7] = [
+/// Tables of old versions that upgrades may have left in a keyspace.
+const LEFTOVERS: [(&str, &str); 14] = [
     ("apis", "left behind by Kong before 1.0"),
     ("cluster_ca", "left behind by Kong 1.x, whose service mesh is gone"),
+    ("consumer_statuses", "left behind by Kong Enterprise before 1.0"),
+    ("consumer_types", "left behind by Kong Enterprise before 1.0, now consumers.type"),
+    ("consumers_rbac_users_map", "left behind by Kong Enterprise before 2.1, now admins and developers"),
+    (
+        "license_data_tmp",
+        "left behind by an upgrade of Kong Enterprise, which moved its rows to license_data",
+    ),
+    (
+        "license_data_tmp_2600_to_2700",
+        "left behind by the upgrade to Kong Enterprise 2.7, which moved its rows to license_data",
+    ),
     ("nodes", "left behind by Kong before 1.0"),
+    ("portal_files", "left behind by Kong Enterprise before 1.0, now files and legacy_files"),
+    ("portal_reset_secrets", "left behind by Kong Enterprise before 1.0, now consumer_reset_secrets"),
     ("schema_migrations", "left behind by Kong before 1.0, which recorded migrations there"),
     ("ssl_certificates", "left behind by Kong before 1.0, now certificates"),
     ("ssl_servers_names", "left behind by Kong before 1.0, now snis"),
-    ("vaults", "left behind by the upgrade to Kong 3.0"),
+    ("token_statuses", "left behind by Kong Enterprise before 1.0"),
 ];
+
+/// A table that every Enterprise Gateway has and no open-source one.
+const ENTERPRISE_TABLE: &str = "rbac_users";
 
 /// Decides for every table of the source, and for those of the target that a map knows, in the order of their names.
 ///
@@ -206,16 +222,38 @@ impl Estate<'_> {
         };
         let Some(target) = target else {
             let leftover = map.leftover.as_ref().filter(|leftover| {
-                leftover.beside.as_ref().is_none_or(|other| self.source.tables.contains_key(other))
+                let on_source = |other: &String| self.source.tables.contains_key(other);
+                leftover.beside.as_ref().is_none_or(on_source)
+                    && !leftover.without.as_ref().is_some_and(on_source)
             });
             return match leftover {
                 Some(leftover) => skip(leftover.reason.clone()),
-                None => Err(Problem::NotOnTarget(not_on_target(map))),
+                None => Err(Problem::NotOnTarget(self.not_on_target(map))),
             };
         };
         resolve::attempt(map, source, target)
             .map(|mapping| Decided::Copy { mapping, merge: map.action == Action::Merge })
             .map_err(Problem::Misfit)
+    }
+
+    fn not_on_target(&self, map: &TableMap) -> String {
+        let table = &map.table;
+        let only_source_is_enterprise = self.source.tables.contains_key(ENTERPRISE_TABLE)
+            && !self.target.tables.contains_key(ENTERPRISE_TABLE);
+        match &map.subsystem {
+            Some(plugin) => format!(
+                "{table}: the target does not have it; probably its Gateway was bootstrapped without the plugin {plugin} \
+                 (setting `plugins`), so run `kong migrations up` there with the plugin enabled"
+            ),
+            None if only_source_is_enterprise => format!(
+                "{table}: the target does not have it; it belongs to Kong Enterprise, and the target was bootstrapped by an \
+                 open-source Gateway"
+            ),
+            None => format!(
+                "{table}: the target does not have it; it belongs to Kong's core, so the two sides are at different Kong \
+                 versions"
+            ),
+        }
     }
 }
 
@@ -229,18 +267,5 @@ fn check_names(option: &str, names: &[String], known: &BTreeSet<&str>, kind: &st
             Err(Error::new(ErrorKind::Usage, format!("{option} does not know \"{name}\"{hint}"))
                 .remedy(format!("the {kind} are {}", known.join(", "))))
         }
-    }
-}
-
-fn not_on_target(map: &TableMap) -> String {
-    let table = &map.table;
-    match &map.subsystem {
-        Some(plugin) => format!(
-            "{table}: the target does not have it; probably its Gateway was bootstrapped without the plugin {plugin} \
-             (setting `plugins`), so run `kong migrations up` there with the plugin enabled"
-        ),
-        None => format!(
-            "{table}: the target does not have it; it belongs to Kong's core, so the two sides are at different Kong versions"
-        ),
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 
 pub use decide::{Choice, Decided, Decision, decide};
 pub use load::MapSet;
-pub use mapping::{Output, Production, TableMapping};
+pub use mapping::{Output, Production, Sequence, TableMapping};
 pub use model::{Action, ColumnRule, Leftover, Origin, Rule, TableMap};
 pub use resolve::resolve;
 

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, CqlType, SelectItem, Selection};
 use crate::target::catalog::{self as target, PgKind};
 
-use super::{ColumnRule, Output, Production, Rule, TableMap, TableMapping, listed};
+use super::{Action, ColumnRule, Output, Production, Rule, Sequence, TableMap, TableMapping, listed};
 
 /// The mapping of one table: every source column used or dropped by name, every target column written or left by name.
 ///
@@ -74,6 +74,7 @@ impl<'a> Resolver<'a> {
         self.unnamed_columns();
         let required = self.required();
         let outputs = self.outputs();
+        let sequences = self.sequences(&outputs);
         if !self.problems.is_empty() {
             return Err(std::mem::take(&mut self.problems));
         }
@@ -88,6 +89,7 @@ impl<'a> Resolver<'a> {
             outputs,
             hash: map.hash,
             notes: std::mem::take(&mut self.notes),
+            sequences,
         })
     }
 
@@ -132,13 +134,16 @@ impl<'a> Resolver<'a> {
             Rule::Drop => self.dropped(name, rule, on_source, on_target),
             Rule::Leave => self.left(name, on_source, on_target),
             Rule::Constant { value } => self.constant(name, value, on_source, on_target),
-            Rule::ExpiresAt { of } => self.expires_at(name, of, on_source, on_target),
+            Rule::ExpiresAt { optional: true, .. }
+                if on_target.is_none() && self.source.default_time_to_live == 0 => {}
+            Rule::ExpiresAt { of, .. } => self.expires_at(name, of, on_source, on_target),
             Rule::Default { value } => self.with_default(name, value, on_source, on_target),
             Rule::Copy
             | Rule::StripWorkspace
             | Rule::Timestamp
             | Rule::WholeSeconds
             | Rule::Workspace
+            | Rule::KeyringState { .. }
             | Rule::CacheKey { .. } => match (on_source, on_target) {
                 (Some(source), Some(_)) => self.carried(name, &rule.rule, source),
                 (None, Some(target)) if rule.if_present => {
@@ -271,6 +276,13 @@ impl<'a> Resolver<'a> {
         let others: Vec<_> =
             others.map(|other| self.select_ttl(other)).filter(|position| *position != of).collect();
         self.productions.insert(name, Production::ExpiresAt { of, others });
+        let seconds = source.default_time_to_live;
+        if seconds > 0 && map.action == Action::Copy {
+            self.notes.push(format!(
+                "{name}: rows created without a lifetime have the source table's own, {seconds} seconds, and expire on the \
+                 target as well; to keep all rows for good: \"leave\""
+            ));
+        }
     }
 
     fn with_default(
@@ -296,7 +308,9 @@ impl<'a> Resolver<'a> {
     /// A column with a value on both sides.
     fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column) {
         let (fits, needed) = match rule {
-            Rule::StripWorkspace | Rule::CacheKey { .. } => (is_text(&source.ty), "text"),
+            Rule::StripWorkspace | Rule::KeyringState { .. } | Rule::CacheKey { .. } => {
+                (is_text(&source.ty), "text")
+            }
             Rule::Timestamp | Rule::WholeSeconds => (source.ty == CqlType::Timestamp, "timestamp"),
             Rule::Workspace => (source.ty == CqlType::Uuid, "uuid"),
             _ => (true, ""),
@@ -311,6 +325,14 @@ impl<'a> Resolver<'a> {
             Rule::Timestamp => Production::Timestamp { item, whole_seconds: false },
             Rule::WholeSeconds => Production::Timestamp { item, whole_seconds: true },
             Rule::Workspace => Production::Workspace { item },
+            Rule::KeyringState { of } => {
+                let Some(id) = self.source.column(of).filter(|id| is_text(&id.ty)) else {
+                    let problem =
+                        format!("rule keyring_state needs {of}, which is no text column of the source");
+                    return self.problem(name, &problem);
+                };
+                Production::KeyringState { id: self.select(id), state: item }
+            }
             // The parts are positions of outputs, which are known only when all columns are.
             Rule::CacheKey { head, .. } => {
                 Production::CacheKey { item, head: head.clone(), parts: Vec::new() }
@@ -360,6 +382,24 @@ impl<'a> Resolver<'a> {
         positions
     }
 
+    /// Sequences that the written columns leave behind.
+    fn sequences(&mut self, outputs: &[Output]) -> Vec<Sequence> {
+        let mut sequences = Vec::new();
+        for output in outputs {
+            let default = self.target.column(&output.column).and_then(|column| column.default.as_deref());
+            let Some(default) = default else { continue };
+            let name = sequence_name(default);
+            if name.is_some() || default.ends_with("AS IDENTITY") {
+                self.notes.push(format!(
+                    "{}: the sequence behind it is set to the greatest value when all rows are there",
+                    output.column
+                ));
+                sequences.push(Sequence { column: output.column.clone(), name });
+            }
+        }
+        sequences
+    }
+
     /// The written columns in the target's order, with the parts of cache keys filled in.
     fn outputs(&mut self) -> Vec<Output> {
         let (target, map) = (self.target, self.map);
@@ -405,6 +445,12 @@ impl<'a> Resolver<'a> {
         }
         outputs
     }
+}
+
+/// The sequence of a default such as `nextval('quotas_id_seq'::regclass)`, as it stands between the quotes.
+fn sequence_name(default: &str) -> Option<String> {
+    let (name, _) = default.strip_prefix("nextval('")?.rsplit_once("'::regclass)")?;
+    Some(name.replace("''", "'"))
 }
 
 fn is_text(ty: &CqlType) -> bool {

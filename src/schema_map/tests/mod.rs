@@ -3,6 +3,7 @@
 mod built_in_maps;
 mod catalogs;
 mod decisions;
+mod enterprise_maps;
 mod map_files;
 mod misfits;
 

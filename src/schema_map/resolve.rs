@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, CqlType, SelectItem, Selection};
 use crate::target::catalog::{self as target, PgKind};
 
-use super::{Action, ColumnRule, Output, Production, Rule, Sequence, TableMap, TableMapping, listed};
+use super::{Action, ColumnRule, Output, Production, Rule, Sequence, TableMap, TableMapping, listed, render};
 
 /// The mapping of one table: every source column used or dropped by name, every target column written or left by name.
 ///
@@ -350,7 +350,7 @@ impl<'a> Resolver<'a> {
     fn unnamed_columns(&mut self) {
         let (source, target, map) = (self.source, self.target, self.map);
         for column in source.columns.iter().filter(|column| !map.columns.contains_key(&column.name)) {
-            let key = toml_key(&column.name);
+            let key = render::key(&column.name);
             let advice = match target.column(&column.name) {
                 Some(_) => format!("on both sides, but not in the map; add to [columns]: {key} = \"copy\""),
                 None => {
@@ -361,7 +361,7 @@ impl<'a> Resolver<'a> {
         }
         for column in &target.columns {
             if !map.columns.contains_key(&column.name) && source.column(&column.name).is_none() {
-                let key = toml_key(&column.name);
+                let key = render::key(&column.name);
                 self.problem(
                     &column.name,
                     &format!("on the target alone, and not in the map; add to [columns]: {key} = \"leave\""),
@@ -455,10 +455,4 @@ fn sequence_name(default: &str) -> Option<String> {
 
 fn is_text(ty: &CqlType) -> bool {
     matches!(ty, CqlType::Text | CqlType::Ascii)
-}
-
-/// A column name as it stands in a map file.
-fn toml_key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }

@@ -41,6 +41,7 @@ fn list(args: &MapArgs) -> Result<()> {
         let origin = match &map.origin {
             Origin::BuiltIn => "built-in",
             Origin::Edited(_) => "edited",
+            Origin::Derived => "derived",
         };
         let include = map.include.as_deref().map_or_else(String::new, |word| format!("--include {word}"));
         table.row([

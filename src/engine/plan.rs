@@ -105,7 +105,7 @@ impl Plan {
         source: &dyn Source,
         target: &target::Catalog,
         decisions: Vec<Decision>,
-        context: ShaperContext,
+        context: ShaperContext<'_>,
         options: PlanOptions,
     ) -> Result<Self> {
         let mut copied: Vec<(TableMapping, bool)> = Vec::new();

@@ -54,7 +54,8 @@ impl Sides {
         if default_workspace.is_none() {
             events.notice("the source has no workspace named default; rows without ws_id keep none");
         }
-        let context = ShaperContext { default_workspace };
+        let active_keys = kong::active_keys(&*self.source).await?;
+        let context = ShaperContext { default_workspace, active_keys: &active_keys };
         let plan = Plan::make(&*self.source, &self.catalog, decisions, context, options).await?;
         for note in &plan.notes {
             events.notice(note.clone());

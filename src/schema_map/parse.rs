@@ -175,7 +175,7 @@ impl Reader<'_> {
         }
         for (name, rule) in &map.columns {
             let named: Vec<&str> = match &rule.rule {
-                Rule::ExpiresAt { of } => vec![of],
+                Rule::ExpiresAt { of, .. } | Rule::KeyringState { of } => vec![of],
                 Rule::CacheKey { parts, .. } => {
                     parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect()
                 }
@@ -202,21 +202,22 @@ impl Reader<'_> {
 
     fn leftover(&mut self, value: &Value<'_>) -> Option<Leftover> {
         let mut reason = None;
-        let mut beside = None;
+        let (mut beside, mut without) = (None, None);
         for (key, value) in value.get_ref().as_table().into_iter().flatten() {
             match key.get_ref().as_ref() {
                 "reason" => reason = self.string("leftover.reason", value),
                 "beside" => beside = self.string("leftover.beside", value),
+                "without" => without = self.string("leftover.without", value),
                 unknown => self.problem(
                     &key.span(),
-                    format!("unknown key \"{unknown}\" in `leftover` (keys: reason, beside)"),
+                    format!("unknown key \"{unknown}\" in `leftover` (keys: reason, beside, without)"),
                 ),
             }
         }
         if reason.is_none() {
             self.problem(&value.span(), "`leftover` must be a table with a reason: { reason = \"...\" }");
         }
-        Some(Leftover { beside, reason: reason? })
+        Some(Leftover { beside, without, reason: reason? })
     }
 
     fn columns(&mut self, value: &Value<'_>) -> BTreeMap<String, ColumnRule> {
@@ -267,6 +268,8 @@ impl Reader<'_> {
                 ("if_present", DeValue::Boolean(word)) => if_present = *word,
                 ("if_present", _) => self.problem(&value.span(), "`if_present` must be true or false"),
                 ("of", _) => arguments.set("of", self.string("of", value)),
+                ("optional", DeValue::Boolean(word)) => arguments.set("optional", Some(word.to_string())),
+                ("optional", _) => self.problem(&value.span(), "`optional` must be true or false"),
                 ("head", _) => arguments.set("head", self.string("head", value)),
                 ("parts", _) => {
                     arguments.parts = self.strings("parts", value);
@@ -281,7 +284,7 @@ impl Reader<'_> {
                     self.problem(&value.span(), "`value` must be a text, a whole number, true or false");
                 }
                 (unknown, _) => {
-                    let known = ["rule", "if_present", "of", "value", "head", "parts"];
+                    let known = ["rule", "if_present", "of", "optional", "value", "head", "parts"];
                     let hint = did_you_mean(unknown, known);
                     self.problem(
                         &key.span(),
@@ -311,7 +314,9 @@ impl Reader<'_> {
             return None;
         };
         let missing = needed.iter().find(|argument| !given.strings.contains_key(*argument));
-        let surplus = given.strings.keys().find(|argument| !needed.contains(argument));
+        let allowed =
+            |argument: &&str| needed.contains(argument) || (name, *argument) == ("expires_at", "optional");
+        let surplus = given.strings.keys().find(|argument| !allowed(argument));
         if let Some(argument) = missing {
             let form = needed.join(" = ..., ");
             self.problem(
@@ -331,7 +336,8 @@ impl Reader<'_> {
             "timestamp" => Rule::Timestamp,
             "whole_seconds" => Rule::WholeSeconds,
             "workspace" => Rule::Workspace,
-            "expires_at" => Rule::ExpiresAt { of: take("of") },
+            "expires_at" => Rule::ExpiresAt { of: take("of"), optional: take("optional") == "true" },
+            "keyring_state" => Rule::KeyringState { of: take("of") },
             "default" => Rule::Default { value: take("value") },
             "cache_key" => Rule::CacheKey { head: take("head"), parts: given.parts },
             "constant" => Rule::Constant { value: take("value") },

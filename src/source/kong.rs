@@ -87,6 +87,24 @@ pub async fn default_workspace(source: &dyn Source) -> Result<Option<Uuid>> {
     Ok(None)
 }
 
+/// Ids of the keys by which Kong Enterprise encrypts at present (keyring): one, or none where there is no keyring.
+pub async fn active_keys(source: &dyn Source) -> Result<Vec<String>> {
+    const TABLE: &str = "keyring_meta_active";
+    if !source.catalog().tables.contains_key(TABLE) {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for row in read_table(source, TABLE, &["active", "id"]).await? {
+        // The only partition Kong reads.
+        if let [Some(active), id] = row.as_slice()
+            && active.as_ref() == b"active"
+        {
+            ids.extend(text(TABLE, id.as_ref())?);
+        }
+    }
+    Ok(ids)
+}
+
 /// Whether `locks` holds the lock of a running `kong migrations` command.
 pub async fn migrations_running(source: &dyn Source) -> Result<bool> {
     const TABLE: &str = "locks";

@@ -57,6 +57,7 @@ mod integer;
 mod json;
 mod json_check;
 mod key;
+mod keyring;
 mod numeric;
 pub mod shaped;
 pub mod shaper;

@@ -15,9 +15,11 @@ use super::tuple::{Notes, Tuple};
 
 /// What shaping needs to know of the estate.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ShaperContext {
+pub struct ShaperContext<'a> {
     /// Id of the source's workspace `default`.
     pub default_workspace: Option<Uuid>,
+    /// Ids of the keys by which Kong Enterprise encrypts at present, from `keyring_meta_active`: none or one.
+    pub active_keys: &'a [String],
 }
 
 /// Shapes the rows of one table.
@@ -40,7 +42,7 @@ impl RowShaper {
     ///
     /// # Errors
     /// `SchemaMap` when a pair of types has no codec or a default does not fit its column: names table, column, both types.
-    pub fn compile(mapping: &TableMapping, context: ShaperContext) -> Result<Self> {
+    pub fn compile(mapping: &TableMapping, context: ShaperContext<'_>) -> Result<Self> {
         let internal =
             |what: &str| Error::new(ErrorKind::Internal, format!("table `{}`: {what}", mapping.table));
         let items = mapping.types.len();

@@ -194,3 +194,7 @@ fn count(counters: &mut [u64], index: usize) {
         *counter += 1;
     }
 }
+
+#[cfg(test)]
+#[path = "shaper_tests.rs"]
+mod tests;

@@ -114,7 +114,7 @@ fn agree(conversion: &Conversion, sample: impl Strategy<Value = Sample> + Clone)
 fn agree_in(versions: &[&str], conversion: &Conversion, sample: impl Strategy<Value = Sample> + Clone) {
     for version in versions {
         let oracle = Oracle::new(version, conversion);
-        let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() };
         let samples = vec(prop_oneof![40 => sample.clone(), 1 => Just((None, None))], 1..60);
         if let Err(failure) = TestRunner::new(config).run(&samples, |samples| oracle.agree(&samples)) {
             panic!("PostgreSQL {version}: {failure}");

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Cut, PageSizing, SelectItem, Selection, Source, cells};
+use super::cells::{self, Cell};
+use super::{Cut, PageSizing, SelectItem, Selection, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_state::SubsystemState;
 
@@ -130,7 +131,10 @@ fn text_set(table: &str, cell: Option<&Bytes>) -> Result<BTreeSet<String>> {
     let Some(cell) = cell.filter(|cell| !cell.is_empty()) else { return Ok(BTreeSet::new()) };
     let read = || -> Option<BTreeSet<String>> {
         let (count, mut rest) = cell.split_first_chunk::<4>()?;
-        let element = |_| String::from_utf8(cells::cell(&mut rest)??.to_vec()).ok();
+        let element = |_| match cells::cell(&mut rest)? {
+            Cell::Value(text) => String::from_utf8(text.to_vec()).ok(),
+            Cell::Null => None,
+        };
         (0..i32::from_be_bytes(*count)).map(element).collect()
     };
     read().ok_or_else(|| unreadable(table))

@@ -4,6 +4,10 @@
 
 mod support;
 
+mod cassandra;
+mod cassandra;
+mod cluster_faults;
+mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
 mod servers_answer;

@@ -78,6 +78,15 @@ pub fn cassandra(version: &str) -> &'static Cassandra {
     })
 }
 
+/// A Cassandra that wants a password; its first user is `cassandra`, with that word as the password.
+///
+/// # Panics
+///
+/// When it cannot be started, with the reason.
+pub fn cassandra_with_users() -> &'static Cassandra {
+    cassandra("5.0+users")
+}
+
 /// The `PostgreSQL` of that line (`9.6`, `12`, `15`, `16`, `17`, `18`).
 ///
 /// # Panics
@@ -145,14 +154,20 @@ impl<S> Started<S> {
 
 /// Where the server listens: what the environment says, else what the script that starts one prints.
 fn address(kind: &str, version: &str) -> Outcome<String> {
-    let variable = format!("KONGFERRY_TEST_{}_{}", kind.to_uppercase(), version.replace('.', "_"));
+    let variable =
+        format!("KONGFERRY_TEST_{}_{}", kind.to_uppercase(), version.replace(['.', '+'], "_").to_uppercase());
     if let Ok(address) = env::var(&variable) {
         return Ok(address);
     }
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (line, options): (_, &[&str]) = match version.strip_suffix("+users") {
+        Some(line) => (line, &["--auth"]),
+        None => (version, &[]),
+    };
     let output = Command::new(checkout.join("tests/servers").join(kind))
-        .args(["start", version])
+        .args(["start", line])
         .arg(run_directory(checkout).join(format!("{kind}-{version}")))
+        .args(options)
         .args(["--parent", &process::id().to_string()])
         .output()
         .map_err(|error| format!("tests/servers/{kind} did not run: {error}"))?;

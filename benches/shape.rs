@@ -50,7 +50,7 @@ fn main() {
 
 /// Fastest, median and slowest nanoseconds per row, and bytes per tuple.
 fn measure(table: &Bench, sample: Duration) -> (f64, f64, f64, usize) {
-    let context = ShaperContext { default_workspace: Some(Uuid::nil()) };
+    let context = ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[] };
     let shaper = RowShaper::compile(&table.mapping, context).unwrap();
     let mut out = Shaped::default();
     shaper.shape(&table.page, &mut out).unwrap();
@@ -186,6 +186,8 @@ impl Builder {
             required: vec![],
             constants,
             outputs,
+            notes: Vec::new(),
+            sequences: Vec::new(),
             hash: 0,
         }
     }

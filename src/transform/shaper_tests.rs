@@ -34,6 +34,8 @@ fn mapping(types: Vec<CqlType>, outputs: Vec<Output>) -> TableMapping {
         required: vec![],
         constants: vec![],
         outputs,
+        notes: Vec::new(),
+        sequences: Vec::new(),
         hash: 0,
     }
 }
@@ -53,10 +55,10 @@ fn page(rows: &[&[Option<&[u8]>]]) -> Page {
 }
 
 fn shape(mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
-    shape_within(ShaperContext { default_workspace: Some(uuid(WS)) }, mapping, rows)
+    shape_within(ShaperContext { default_workspace: Some(uuid(WS)), active_keys: &[] }, mapping, rows)
 }
 
-fn shape_within(context: ShaperContext, mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
+fn shape_within(context: ShaperContext<'_>, mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
     let mut shaped = Shaped::default();
     RowShaper::compile(mapping, context).unwrap().shape(&page(rows), &mut shaped).unwrap();
     assert!(shaped.is_conserved());

@@ -5,8 +5,6 @@
 mod support;
 
 mod cassandra;
-mod cassandra;
-mod cluster_faults;
 mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;

@@ -11,6 +11,7 @@ use kongferry::source::cluster::{Cluster, ClusterConfig};
 use kongferry::source::{Cut, PageSizing, SelectItem, Selection, Source, Split, cells};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::deserialize::row::DeserializeRow;
 use scylla::serialize::row::SerializeRow;
 use uuid::Uuid;
 
@@ -81,6 +82,15 @@ impl Keyspace {
     /// Runs one statement.
     pub async fn run(&self, cql: &str) {
         self.session.query_unpaged(cql, ()).await.unwrap();
+    }
+
+    /// The one column of a query's rows.
+    pub async fn column<T>(&self, cql: &str) -> Vec<T>
+    where
+        (T,): for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let answer = self.session.query_unpaged(cql, ()).await.unwrap().into_rows_result().unwrap();
+        answer.rows::<(T,)>().unwrap().map(|row| row.unwrap().0).collect()
     }
 
     /// Writes many rows, some at a time.

@@ -9,7 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kongferry::source::cluster::Cluster;
-use kongferry::source::{ColumnKind, CqlType, PageSizing, Range, SelectItem, Selection, Source, cells, kong};
+use kongferry::source::{
+    ColumnKind, CqlType, PageSizing, Range, SelectItem, Selection, Source, Split, cells, kong,
+};
 use uuid::Uuid;
 
 use super::cassandra::{Keyspace, Row, columns, on_each_cassandra, read, splits};
@@ -18,6 +20,7 @@ on_each_cassandra!(
     token_splits_return_every_row_once,
     slices_return_every_row_once_in_cassandras_order,
     several_partitions_are_sliced_each,
+    a_row_on_a_bound_belongs_to_the_split_below,
     a_page_changes_its_size_between_two_requests,
     wide_rows_make_small_pages,
     counters_are_read_by_all_five_key_columns,
@@ -220,6 +223,32 @@ async fn several_partitions_are_sliced_each(keyspace: &Keyspace) {
             .collect();
         assert_eq!(found.len(), expected.len());
         assert!(found.into_iter().collect::<BTreeSet<_>>() == expected);
+    }
+}
+
+async fn a_row_on_a_bound_belongs_to_the_split_below(keyspace: &Keyspace) {
+    keyspace.run(ROUTES).await;
+    keyspace.run("CREATE TABLE t (id uuid PRIMARY KEY)").await;
+    let mut ids = mixed_ids(60);
+    ids.sort_by(|a, b| cassandra_order(*a, *b));
+    keyspace.insert(ROUTE, ids.iter().map(|id| ("routes", *id))).await;
+    keyspace.insert("INSERT INTO t (id) VALUES (?)", ids.iter().map(|id| (*id,))).await;
+    let source = keyspace.source().await;
+    let tokens: Vec<i64> = keyspace.column("SELECT token(id) FROM t").await;
+    assert!(tokens.is_sorted() && tokens.len() == ids.len());
+    let sizing = Arc::new(PageSizing::new(1_000));
+    for at in 1..ids.len() {
+        let slice =
+            Range::Slice { partition: "routes".to_owned(), after: Some(ids[at - 1]), upto: Some(ids[at]) };
+        let range = Range::Tokens { after: Some(tokens[at - 1]), upto: Some(tokens[at]) };
+        for (table, range) in [("routes", slice), ("t", range)] {
+            let split = Split { table: table.to_owned(), index: at, range, replicas: Vec::new(), share: 0.0 };
+            let rows = read(&source, &split, &columns(&["id"]), &sizing).await.concat();
+            assert_eq!(rows.len(), 1, "{split}");
+            if table == "routes" {
+                assert_eq!(rows[0][0].as_deref(), Some(&ids[at].as_bytes()[..]), "{split}");
+            }
+        }
     }
 }
 

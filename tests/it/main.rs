@@ -4,11 +4,19 @@
 
 mod support;
 
+mod bad_rows;
+mod breaks_off;
 mod cassandra;
 mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
+mod command_line;
+mod expiry;
+mod golden_rows;
+mod moves_estate;
+mod refusals;
 mod servers_answer;
+mod tables_chosen;
 mod target_catalog;
 mod target_connect;
 mod target_copy;
@@ -18,3 +26,4 @@ mod target_fresh;
 mod target_pooler;
 mod target_privileges;
 mod target_secrets;
+mod verify_counts;

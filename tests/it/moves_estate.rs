@@ -1,0 +1,160 @@
+//! A whole estate moves: every row and column of every table is compared with what it must be, computed anew.
+
+use std::collections::BTreeMap;
+
+use kongferry::estate::KongVersion;
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+use uuid::Uuid;
+
+use crate::support::database::{self, Database};
+use crate::support::expected::{Cell, Expected, compare, expected, facts};
+use crate::support::keyspace::{self, Keyspace};
+use crate::support::program::{Run, kongferry};
+use crate::support::{Pair, pairs, run};
+
+#[test]
+fn an_estate_of_kong_2_8_arrives_whole() {
+    run(arrives_whole(KongVersion::V2_8));
+}
+
+#[test]
+fn an_estate_of_kong_3_3_arrives_whole() {
+    run(arrives_whole(KongVersion::V3_3));
+}
+
+async fn arrives_whole(version: KongVersion) {
+    for pair in pairs(version) {
+        let source = keyspace::filled(pair.cassandra, version).await;
+        let target = database::fresh(pair.postgres, version).await;
+        let catalog = target.catalog().await;
+        let before = target.content().await;
+
+        // One worker has few splits of many pages, the default many splits of one page.
+        let workers: &[&str] = if pair.cassandra == "5.0" { &["--workers", "1"] } else { &[] };
+        let arguments = ["migrate", "--source", &source.url(), "--target", &target.url()];
+        let migrated = kongferry(&[&arguments, workers].concat());
+        migrated.exits(0).prints(&["the counts of both sides agree"]);
+
+        let tables = compare_rows(source, &target, pair).await;
+        compare_tags(&target, &tables, pair).await;
+        compare_counts(&migrated, &tables);
+        check_odd_rows(&tables, pair);
+        check_passwords(&target).await;
+        let after = target.content().await;
+        for table in facts::LEFT_ALONE {
+            assert_eq!(
+                before.get(table),
+                after.get(table),
+                "{pair:?}: {table} is not copied, yet it changed"
+            );
+        }
+        let changed: Vec<_> = differing(&catalog, &target.catalog().await);
+        assert!(changed.is_empty(), "{pair:?}: the target's catalog changed:\n{}", changed.join("\n"));
+        assert_eq!(
+            before.keys().collect::<Vec<_>>(),
+            after.keys().collect::<Vec<_>>(),
+            "{pair:?}: tables came or went"
+        );
+        target.remove().await;
+    }
+}
+
+/// Every table of the target, the copied ones row by row; returns what was expected.
+async fn compare_rows(source: &Keyspace, target: &Database, pair: Pair) -> BTreeMap<&'static str, Expected> {
+    let mut tables = BTreeMap::new();
+    let mut differences = Vec::new();
+    for table in facts::copied(pair.kong) {
+        let expected = expected(source, target, table).await;
+        assert!(
+            !expected.rows.is_empty(),
+            "{pair:?}: the estate has no row to copy in {table}, which proves nothing"
+        );
+        differences.extend(compare::differences(target, table, &expected).await);
+        tables.insert(table, expected);
+    }
+    compare::assert_none(&differences, &format!("{pair:?}"));
+    let known: Vec<&str> = tables.keys().copied().chain(facts::LEFT_ALONE).chain(["tags"]).collect();
+    let unknown: Vec<_> =
+        target.tables().await.into_iter().filter(|table| !known.contains(&table.as_str())).collect();
+    assert!(unknown.is_empty(), "{pair:?}: this test says nothing of {unknown:?}");
+    tables
+}
+
+/// `tags` holds what the row triggers of the tagged tables must have written: one row per entity, tagged or not.
+async fn compare_tags(target: &Database, tables: &BTreeMap<&'static str, Expected>, pair: Pair) {
+    let tagged: usize = facts::tagged(pair.kong).iter().map(|table| tables[table].rows.len()).sum();
+    let expected = compare::tags(tables);
+    assert_eq!(expected.len(), tagged, "{pair:?}: two entities share an id, or a table lacks its tags");
+    let found: BTreeMap<String, (String, Value)> = target
+        .rows("tags", "entity_id")
+        .await
+        .into_iter()
+        .map(|(id, row)| {
+            (id, (row["entity_name"].as_str().unwrap_or_default().to_owned(), row["tags"].clone()))
+        })
+        .collect();
+    let differences: Vec<String> = expected
+        .keys()
+        .chain(found.keys())
+        .filter(|id| expected.get(*id) != found.get(*id))
+        .map(|id| format!("tags {id}: should be {:?} and is {:?}", expected.get(id), found.get(id)))
+        .collect();
+    compare::assert_none(&differences, &format!("{pair:?}"));
+    assert!(expected.values().any(|(_, tags)| tags.is_null()), "no untagged entity in the estate");
+    assert!(expected.values().any(|(_, tags)| tags.is_array()), "no tagged entity in the estate");
+}
+
+/// The printed table of counts: read, skipped, loaded, on target.
+fn compare_counts(migrated: &Run, tables: &BTreeMap<&'static str, Expected>) {
+    let mut sum = [0, 0, 0, 0];
+    for (table, expected) in tables {
+        let loaded = expected.rows.len();
+        let counts = [expected.read(), expected.read() - loaded, loaded, loaded].map(|rows| rows as u64);
+        assert_eq!(migrated.counts(table), counts, "counts of {table}\n{}", migrated.transcript());
+        for (sum, count) in sum.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    assert_eq!(migrated.counts("total"), sum, "{}", migrated.transcript());
+}
+
+/// The estate holds what makes the rules matter.
+fn check_odd_rows(tables: &BTreeMap<&'static str, Expected>, pair: Pair) {
+    let ghosts: usize = tables.values().map(|table| table.ghosts).sum();
+    let foreign: usize = tables.values().map(|table| table.foreign).sum();
+    assert!(ghosts > 0, "{pair:?}: the estate has no ghost row");
+    assert!(foreign > 0, "{pair:?}: the estate has no row under a foreign partition");
+    let keys = &tables["keyauth_credentials"].rows;
+    let expiring = keys.values().filter(|row| matches!(row["ttl"], Cell::Expiry(_))).count();
+    assert!(expiring > 0 && expiring < keys.len(), "{pair:?}: {expiring} of {} keys expire", keys.len());
+}
+
+/// Every basic-auth hash is the SHA-1 of the password its user knows and the consumer's id.
+async fn check_passwords(target: &Database) {
+    let credentials = target.rows("basicauth_credentials", "id").await;
+    let mut checked = 0;
+    for (id, row) in &credentials {
+        let id: Uuid = id.parse().unwrap();
+        let password = kongferry::estate::fill::basic_auth_password(id);
+        let consumer = row["consumer_id"].as_str().unwrap();
+        let hash = Sha1::digest(format!("{password}{consumer}"));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        if row["password"].as_str() == Some(hash.as_str()) {
+            checked += 1;
+        }
+    }
+    // The odd rows of the estate have credentials of their own making.
+    assert!(
+        checked > 0 && checked * 10 >= credentials.len() * 9,
+        "{checked} of {} passwords check out",
+        credentials.len()
+    );
+}
+
+/// Lines that only one of two sorted lists has.
+fn differing(before: &[String], after: &[String]) -> Vec<String> {
+    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+    gone.chain(new).collect()
+}

@@ -1,0 +1,100 @@
+//! Source keyspaces: filled ones that all tests share and only read, and small ones of a test's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
+use scylla::client::session::Session;
+use scylla::response::query_result::QueryRowsResult;
+use scylla::serialize::row::SerializeRow;
+use scylla::value::Row;
+use uuid::Uuid;
+
+use super::once::Once;
+use super::servers::{self, Cassandra};
+use super::unique;
+
+/// Consumers of a filled estate; the other tables follow in proportion.
+pub const CONSUMERS: u64 = 300;
+
+/// A keyspace with Kong's tables.
+#[derive(Debug, Clone)]
+pub struct Keyspace {
+    /// The server it is on.
+    pub server: &'static Cassandra,
+    /// A session, the same for all keyspaces of the server.
+    pub session: Arc<Session>,
+    /// Its name.
+    pub name: String,
+    /// Id of the workspace `default`.
+    pub default_workspace: Uuid,
+}
+
+/// The filled estate of a Kong version on a Cassandra line. Filled once per run, and only read.
+pub async fn filled(line: &str, version: KongVersion) -> &'static Keyspace {
+    static FILLED: Once<Keyspace> = Once::new();
+    let label = format!("{line} {version}");
+    FILLED
+        .get(&label, || async move {
+            let keyspace = empty(line, version, "filled", None).await;
+            let spec = FillSpec { consumers: CONSUMERS, odd: true, concurrency: 64, ..FillSpec::default() };
+            estate::fill(&keyspace.session, &keyspace.name, &spec).await.unwrap();
+            keyspace
+        })
+        .await
+}
+
+/// A keyspace as a fresh Gateway leaves it, without secondary indexes; `workspace` is the id of its workspace `default`.
+pub async fn empty(line: &str, version: KongVersion, label: &str, workspace: Option<Uuid>) -> Keyspace {
+    let server = servers::cassandra(line);
+    let session = session(server).await;
+    let name = unique(label);
+    let options = CreateOptions { indexes: false, workspace, ..CreateOptions::default() };
+    let default_workspace = estate::create_cassandra(&session, &name, version, &options).await.unwrap();
+    Keyspace { server, session, name, default_workspace }
+}
+
+async fn session(server: &'static Cassandra) -> Arc<Session> {
+    static SESSIONS: Once<Arc<Session>> = Once::new();
+    let open = || async { Arc::new(estate::connect_cassandra(&server.address(), None).await.unwrap()) };
+    SESSIONS.get(&server.address(), open).await.clone()
+}
+
+impl Keyspace {
+    /// Its URL.
+    pub fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    /// Runs a statement in which `{ks}` stands for the keyspace.
+    #[track_caller]
+    pub fn execute(
+        &self,
+        statement: &str,
+        values: impl SerializeRow,
+    ) -> impl Future<Output = Option<QueryRowsResult>> {
+        let statement = statement.replace("{ks}", &self.name);
+        async move {
+            let result = self.session.query_unpaged(statement.as_str(), values).await;
+            result.unwrap_or_else(|error| panic!("{statement}: {error}")).into_rows_result().ok()
+        }
+    }
+
+    /// All rows a statement returns, under the names of their columns.
+    pub async fn rows(&self, statement: &str) -> Vec<BTreeMap<String, Option<scylla::value::CqlValue>>> {
+        let result = self.execute(statement, ()).await.expect("rows");
+        let names: Vec<String> =
+            result.column_specs().iter().map(|column| column.name().to_owned()).collect();
+        result
+            .rows::<Row>()
+            .unwrap()
+            .map(|row| names.iter().cloned().zip(row.unwrap().columns).collect())
+            .collect()
+    }
+
+    /// Writes a row given as JSON; `ttl` in seconds.
+    pub async fn insert(&self, table: &str, row: &serde_json::Value, ttl: Option<i32>) {
+        let using = ttl.map_or_else(String::new, |ttl| format!(" USING TTL {ttl}"));
+        self.execute(&format!("INSERT INTO {{ks}}.{table} JSON ?{using}"), (row.to_string(),)).await;
+    }
+}

@@ -3,8 +3,9 @@
 //!
 //! `KONGFERRY_BENCH_CASSANDRA=host:port cargo bench --bench scan` fills keyspace `kongferry_bench_scan` on the first run (60,000
 //! routes, 200,000 consumers) and reads it; the keyspace stays for the next run. Contenders take turns within a round, the first
-//! round only warms the server up, and the medians of the others count. The exit code is 1 when slices bring less than
-//! `KONGFERRY_BENCH_SLICES` (1.6) times the single read.
+//! round only warms the server up, and the medians of the others count. The exit code is 1 when 8 slices, 4 in
+//! flight, bring less than `KONGFERRY_BENCH_SLICES` (1.6) times the single read. Needs a quiet machine: the ratio is that of the
+//! cores the server gets.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -46,17 +47,18 @@ async fn main() -> ExitCode {
 
     let routes = &cluster.catalog().tables["routes"];
     let whole = Range::Slice { partition: "routes".to_owned(), after: None, upto: None };
-    let ratio = compare(&cluster, routes, ROUTES, whole, &[(8, 2), (8, 4), (16, 4)]).await;
+    let ratio = compare(&cluster, routes, ROUTES, whole, &[(8, 4), (8, 2), (16, 4)]).await;
     let consumers = &cluster.catalog().tables["consumers"];
     let whole = Range::Tokens { after: None, upto: None };
-    compare(&cluster, consumers, CONSUMERS, whole, &[(16, 2), (32, 4), (32, 8)]).await;
+    compare(&cluster, consumers, CONSUMERS, whole, &[(32, 4), (16, 2), (32, 8)]).await;
 
     let wanted: f64 = std::env::var("KONGFERRY_BENCH_SLICES").map_or(1.6, |text| text.parse().unwrap());
     println!("slices against the single read: {ratio:.2} (wanted {wanted})");
     if ratio >= wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Reads `table` whole and by `ways` (parts, of which so many in flight), prints rows/s, and gives the best ratio.
+/// Reads `table` whole and by `ways` (parts, of which so many in flight), prints rows/s, and gives the ratio of the first way,
+/// which is the one that counts: the best of several noisy ones would flatter.
 async fn compare(
     cluster: &Arc<Cluster>,
     table: &Table,
@@ -88,14 +90,12 @@ async fn compare(
         seconds[seconds.len() / 2]
     };
     let base = median(&seconds[0]);
-    let mut best: f64 = 0.0;
     for ((name, ..), seconds) in contenders.iter().zip(&seconds) {
         let ratio = base / median(seconds);
-        best = best.max(ratio);
         let speed = f64::from(u32::try_from(rows).unwrap()) / median(seconds);
         println!("{:<10} {name:<24} {speed:>9.0} rows/s  {ratio:.2}", table.name);
     }
-    best
+    base / median(&seconds[1])
 }
 
 /// Reads all columns of `splits`, and counts the rows.

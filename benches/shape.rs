@@ -188,6 +188,7 @@ impl Builder {
             outputs,
             notes: Vec::new(),
             sequences: Vec::new(),
+            secrets: Vec::new(),
             hash: 0,
         }
     }

@@ -66,6 +66,7 @@ pub fn draft(source: &source::Table, target: &target::Table, evidence: &Evidence
         required,
         subsystem: None,
         leftover: None,
+        secrets: Vec::new(),
         columns,
         origin: Origin::Derived,
         text: String::new(),

@@ -20,6 +20,8 @@ pub struct TableMapping {
     pub key: Vec<usize>,
     /// Items that must not be NULL, else the row is a ghost and is skipped.
     pub required: Vec<usize>,
+    /// Items that hold passwords, secrets or tokens: counted by form for the report.
+    pub secrets: Vec<usize>,
     /// Items that must hold this text, else the row is invisible to Kong and is skipped.
     pub constants: Vec<(usize, String)>,
     /// Target columns in COPY order.

@@ -17,6 +17,9 @@ pub struct TableMap {
     /// Source columns that Kong requires: a row in which one is NULL has expired but for a cell without TTL (a ghost row)
     /// and is skipped and counted.
     pub required: Vec<String>,
+    /// Source columns that hold passwords, secrets or tokens: their values are counted by form (bcrypt, SHA-1, plain text and
+    /// so on) for the report.
+    pub secrets: Vec<String>,
     /// Subsystem of Kong's migrations that makes the table, such as `key-auth`; `None` for `core`.
     pub subsystem: Option<String>,
     /// A table that old or unfinished upgrades leave on the source: skipped where the target lacks it.

@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Action, ColumnRule, Leftover, Origin, Rule, TableMap, did_you_mean};
 
-const KEYS: [&str; 8] =
-    ["table", "action", "reason", "include", "subsystem", "leftover", "required", "columns"];
+const KEYS: [&str; 9] =
+    ["table", "action", "reason", "include", "subsystem", "leftover", "required", "secrets", "columns"];
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -92,6 +92,7 @@ impl Reader<'_> {
             reason: None,
             include: None,
             required: Vec::new(),
+            secrets: Vec::new(),
             subsystem: None,
             leftover: None,
             columns: BTreeMap::new(),
@@ -109,6 +110,7 @@ impl Reader<'_> {
                     }
                 }
                 "required" => map.required = self.strings("required", value),
+                "secrets" => map.secrets = self.strings("secrets", value),
                 "leftover" => map.leftover = self.leftover(value),
                 "columns" => map.columns = self.columns(value),
                 unknown => {
@@ -164,12 +166,12 @@ impl Reader<'_> {
             self.problem(&span_of("columns"), "[columns] is missing or empty: one rule for each column");
         }
         let known = || map.columns.keys().map(String::as_str);
-        for column in &map.required {
-            if !map.columns.contains_key(column) {
+        for (key, names) in [("required", &map.required), ("secrets", &map.secrets)] {
+            for column in names.iter().filter(|column| !map.columns.contains_key(*column)) {
                 let hint = did_you_mean(column, known());
                 self.problem(
-                    &span_of("required"),
-                    format!("`required` names \"{column}\", which [columns] does not{hint}"),
+                    &span_of(key),
+                    format!("`{key}` names \"{column}\", which [columns] does not{hint}"),
                 );
             }
         }

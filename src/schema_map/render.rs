@@ -19,6 +19,9 @@ pub fn render(map: &TableMap) -> String {
     if !map.required.is_empty() {
         keys.push(("required", list(&map.required)));
     }
+    if !map.secrets.is_empty() {
+        keys.push(("secrets", list(&map.secrets)));
+    }
     let mut text = aligned(keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
     if !map.columns.is_empty() {
         text.push_str("\n[columns]\n");

@@ -72,7 +72,8 @@ impl<'a> Resolver<'a> {
             self.column(name, rule);
         }
         self.unnamed_columns();
-        let required = self.required();
+        let required = self.named("required", &map.required);
+        let secrets = self.named("secrets", &map.secrets);
         let outputs = self.outputs();
         let sequences = self.sequences(&outputs);
         if !self.problems.is_empty() {
@@ -85,6 +86,7 @@ impl<'a> Resolver<'a> {
             types: std::mem::take(&mut self.types),
             key,
             required,
+            secrets,
             constants: std::mem::take(&mut self.constants),
             outputs,
             hash: map.hash,
@@ -370,13 +372,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn required(&mut self) -> Vec<usize> {
-        let (source, map) = (self.source, self.map);
+    /// Positions of the columns that a list of the map names.
+    fn named(&mut self, key: &str, names: &[String]) -> Vec<usize> {
+        let source = self.source;
         let mut positions = Vec::new();
-        for name in &map.required {
+        for name in names {
             match source.column(name) {
                 Some(column) => positions.push(self.select(column)),
-                None => self.problem(name, "named in `required`, but the source does not have it"),
+                None => self.problem(name, &format!("named in `{key}`, but the source does not have it")),
             }
         }
         positions

@@ -66,6 +66,7 @@ mod tests {
             hash: 0,
             notes: Vec::new(),
             sequences: Vec::new(),
+            secrets: Vec::new(),
         };
         let active_keys = ["k2".to_owned()];
         let context = ShaperContext { active_keys: &active_keys, ..ShaperContext::default() };

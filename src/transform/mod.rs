@@ -45,6 +45,7 @@ mod boolean;
 mod cache_key;
 mod calendar;
 mod cells;
+pub mod census;
 mod codec;
 mod collection_json;
 mod column;

@@ -8,6 +8,7 @@ use crate::source::{CqlType, Page};
 
 use super::cache_key::CacheKey;
 use super::cells::{Cells, CutShort};
+use super::census::{Form, count_ciphertexts};
 use super::column::{Column, cache_key};
 use super::key::key_text;
 use super::shaped::{Reason, Reject, Shaped, Skip, TupleMark};
@@ -30,6 +31,8 @@ pub struct RowShaper {
     items: usize,
     key: Vec<(usize, CqlType)>,
     required: Vec<usize>,
+    /// Items that hold secrets, whose forms are counted.
+    secrets: Vec<usize>,
     constants: Vec<(usize, String)>,
     columns: Vec<Column>,
     /// Number of columns as a tuple starts with it.
@@ -51,7 +54,7 @@ impl RowShaper {
         }
         let outside = |item: &usize| *item >= items;
         let constants = mapping.constants.iter().map(|(item, _)| item);
-        if mapping.key.iter().chain(&mapping.required).chain(constants).any(outside) {
+        if mapping.key.iter().chain(&mapping.required).chain(&mapping.secrets).chain(constants).any(outside) {
             return Err(internal("the map names an item outside the selection"));
         }
         let column_count = i16::try_from(mapping.outputs.len()).map_err(|_| internal("too many columns"))?;
@@ -71,6 +74,7 @@ impl RowShaper {
             items,
             key,
             required: mapping.required.clone(),
+            secrets: mapping.secrets.clone(),
             constants: mapping.constants.clone(),
             columns,
             column_count: column_count.to_be_bytes(),
@@ -101,6 +105,11 @@ impl RowShaper {
                 Ok(()) => {
                     out.tuples.push(TupleMark { end: out.copy.len(), row });
                     out.expiries.extend(notes.expiry);
+                    for item in &self.secrets {
+                        if let Some(value) = cells.get(*item).copied().flatten() {
+                            *out.forms.entry((*item, Form::of(value))).or_default() += 1;
+                        }
+                    }
                     for repair in &notes.repairs {
                         count(&mut out.repaired, *repair as usize);
                     }
@@ -116,6 +125,7 @@ impl RowShaper {
             let what = format!("table `{}`: a page holds more than its {} rows", self.table, page.rows);
             return Err(Error::new(ErrorKind::Source, what));
         }
+        count_ciphertexts(&out.copy, &mut out.ciphertexts);
         debug_assert!(out.is_conserved());
         Ok(())
     }

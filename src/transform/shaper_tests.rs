@@ -36,6 +36,7 @@ fn mapping(types: Vec<CqlType>, outputs: Vec<Output>) -> TableMapping {
         outputs,
         notes: Vec::new(),
         sequences: Vec::new(),
+        secrets: Vec::new(),
         hash: 0,
     }
 }

@@ -88,6 +88,7 @@ prop_compose! {
             include: include.filter(|_| action == Action::Skip),
             required: required.iter().map(|index| index.get(&names).clone()).collect(),
             subsystem,
+            secrets: Vec::new(),
             leftover: leftover.map(|(beside, without, reason)| Leftover { beside, without, reason }),
             columns,
             origin: Origin::Derived,

@@ -191,6 +191,7 @@ fn mapping(cql: CqlType, column: PgType) -> TableMapping {
         outputs: vec![output("n", number, 0), output("v", column, 1)],
         notes: Vec::new(),
         sequences: Vec::new(),
+        secrets: Vec::new(),
         hash: 0,
     }
 }

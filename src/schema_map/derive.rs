@@ -4,6 +4,7 @@
 //! before somebody has answered in a map of `--map-dir`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -86,10 +87,10 @@ impl Draft {
             one_line(&self.map.table)
         );
         for question in &self.open {
-            text.push_str(&format!("# TO DECIDE: {}\n", one_line(question)));
+            let _ = writeln!(text, "# TO DECIDE: {}", one_line(question));
         }
         for note in &self.notes {
-            text.push_str(&format!("# {}\n", one_line(note)));
+            let _ = writeln!(text, "# {}", one_line(note));
         }
         text + &render::render(&self.map)
     }

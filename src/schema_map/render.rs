@@ -1,5 +1,7 @@
 //! A [`TableMap`] as the text of a map file, which reads back as the same map.
 
+use std::fmt::Write as _;
+
 use super::{ColumnRule, Rule, TableMap};
 
 /// The text of `map`: its keys, then its columns by name.
@@ -33,7 +35,11 @@ pub fn render(map: &TableMap) -> String {
 
 fn aligned(rows: Vec<(String, String)>) -> String {
     let width = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or_default();
-    rows.into_iter().map(|(key, value)| format!("{key:<width$} = {value}\n")).collect()
+    let mut text = String::new();
+    for (key, value) in rows {
+        let _ = writeln!(text, "{key:<width$} = {value}");
+    }
+    text
 }
 
 fn rule(column: &ColumnRule) -> String {
@@ -85,7 +91,7 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(control)));
+                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
             }
             plain => quoted.push(plain),
         }

@@ -432,7 +432,7 @@ fn an_open_source_estate_fits_an_enterprise_target() {
     }
 }
 
-/// Columns that the first Enterprise versions with PostgreSQL and Cassandra side by side lack.
+/// Columns and tables that Enterprise versions before 2.8 lack.
 #[test]
 fn older_versions_fit_too() {
     let younger = [

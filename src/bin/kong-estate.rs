@@ -1,5 +1,7 @@
 //! Builds Kong schemas on empty servers and fills them with synthetic estates, for the demo, tests and benchmarks.
 
+#![allow(clippy::doc_markdown, reason = "the doc comments of arguments are help text")]
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,9 +36,9 @@ enum Command {
     Index(Index),
 }
 
-/// Where the keyspace is.
+/// Where the estate is.
 #[derive(Debug, Args)]
-struct Keyspace {
+struct Place {
     /// Cassandra node, HOST:PORT.
     #[arg(long, value_name = "HOST:PORT")]
     cassandra: String,
@@ -88,7 +90,7 @@ struct Create {
 #[derive(Debug, Args)]
 struct Fill {
     #[command(flatten)]
-    keyspace: Keyspace,
+    place: Place,
     /// Consumers; everything else follows in realistic proportion.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     consumers: u64,
@@ -127,10 +129,7 @@ struct Fill {
 #[derive(Debug, Args)]
 struct Index {
     #[command(flatten)]
-    keyspace: Keyspace,
-    /// Kong version: 2.8 or 3.3.
-    #[arg(long, value_name = "VERSION")]
-    kong: String,
+    place: Place,
 }
 
 #[tokio::main]
@@ -201,8 +200,8 @@ impl Create {
 
 impl Fill {
     async fn run(self) -> Result<()> {
-        let keyspace = self.keyspace.keyspace.as_str();
-        let session = self.keyspace.login.connect(&self.keyspace.cassandra).await?;
+        let Place { cassandra, keyspace, login } = &self.place;
+        let session = login.connect(cassandra).await?;
         let spec = FillSpec {
             seed: self.seed,
             consumers: self.consumers,
@@ -227,13 +226,13 @@ impl Fill {
 
 impl Index {
     async fn run(self) -> Result<()> {
-        let version: KongVersion = self.kong.parse()?;
+        let Place { cassandra, keyspace, login } = &self.place;
         let start = Instant::now();
-        let session = self.keyspace.login.connect(&self.keyspace.cassandra).await?;
-        estate::create_indexes(&session, &self.keyspace.keyspace, version).await?;
+        let session = login.connect(cassandra).await?;
+        let version = estate::version_of(&session, keyspace).await?;
+        estate::create_indexes(&session, keyspace, version).await?;
         println!(
-            "secondary indexes of keyspace {} ({:.1} s)",
-            self.keyspace.keyspace,
+            "secondary indexes of Kong {version} in keyspace {keyspace} ({:.1} s)",
             start.elapsed().as_secs_f64()
         );
         Ok(())

@@ -56,7 +56,8 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
         events.stage(format!("Copying {} tables", plan.tables.len()));
         let counted = migrate(&sides, &plan, args.reading.workers(), &stop, &events).await?;
         let mut text = counts::render(&counted);
-        for line in counts::remarks(&counted) {
+        let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
+        for line in counts::remarks(&counted).into_iter().chain(plan.keyring.summary(&totals)) {
             text.push_str(&format!("  {line}\n"));
         }
         Ok((text, counts::verdict(&counted)))

@@ -59,6 +59,7 @@ pub fn render(plan: &Plan) -> String {
             match &plan.origin {
                 Origin::BuiltIn => "built-in".to_owned(),
                 Origin::Edited(path) => path.display().to_string(),
+                Origin::Derived => "derived".to_owned(),
             },
             if plan.merge { "replaces the bootstrap rows" } else { "" }.to_owned(),
         ]);

@@ -132,7 +132,7 @@ impl<'a> Tuples<'a> {
             };
             self.loading.stop.check()?;
             refuse_rejects(plan, &shaped)?;
-            self.totals.add_page(&shaped, self.loading.started);
+            self.totals.add_page(&shaped, &plan.selection, self.loading.started);
             self.loading.events.tell(Event::Page { table: plan.position, rows: shaped.read });
             let tuples = Bytes::from(std::mem::take(&mut shaped.copy));
             pages.recycle(shaped);

@@ -6,6 +6,8 @@
 
 pub mod bisect;
 pub mod events;
+pub mod evidence;
+pub mod keyring;
 pub mod load;
 pub mod migrate;
 pub mod plan;

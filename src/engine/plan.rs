@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::keyring::Keyring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::decide::{Decided, Decision};
 use crate::schema_map::{Origin, Production, TableMapping};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub skipped: Vec<SkippedTable>,
     /// Remarks for the user.
     pub notes: Vec<String>,
+    /// Kong Enterprise's keyring on the source; empty for the open-source Gateway.
+    pub keyring: Keyring,
 }
 
 /// One table to copy.
@@ -105,7 +108,7 @@ impl Plan {
         source: &dyn Source,
         target: &target::Catalog,
         decisions: Vec<Decision>,
-        context: ShaperContext,
+        context: ShaperContext<'_>,
         options: PlanOptions,
     ) -> Result<Self> {
         let mut copied: Vec<(TableMapping, bool)> = Vec::new();
@@ -169,7 +172,12 @@ impl Plan {
         for (position, table) in tables.iter_mut().enumerate() {
             table.position = position;
         }
-        Ok(Self { tables: tables.into_iter().map(Arc::new).collect(), skipped, notes })
+        Ok(Self {
+            tables: tables.into_iter().map(Arc::new).collect(),
+            skipped,
+            notes,
+            keyring: Keyring::default(),
+        })
     }
 
     /// Tables by foreign-key level, lowest first.

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::events::Events;
+use super::evidence;
+use super::keyring::Keyring;
 use super::plan::{Plan, PlanOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema_map::{Choice, MapSet, decide};
+use crate::schema_map::decide::{Findings, decide_with, to_sample};
+use crate::schema_map::{Choice, MapSet};
 use crate::schema_state;
 use crate::source::{Source, kong};
 use crate::target::fresh::check_fresh;
@@ -48,21 +51,27 @@ impl Sides {
         options: PlanOptions,
         events: &Events,
     ) -> Result<Plan> {
-        self.compare_schema_states(maps, events).await?;
-        let decisions = decide(maps, self.source.catalog(), &self.catalog, choice)?;
+        let subsystems = self.compare_schema_states(maps, events).await?;
+        let unknown = to_sample(maps, self.source.catalog(), &self.catalog, choice);
+        let evidence = evidence::gather(&*self.source, &unknown).await?;
+        let findings = Findings { evidence, subsystems };
+        let decisions = decide_with(maps, self.source.catalog(), &self.catalog, choice, &findings)?;
         let default_workspace = kong::default_workspace(&*self.source).await?;
         if default_workspace.is_none() {
             events.notice("the source has no workspace named default; rows without ws_id keep none");
         }
-        let context = ShaperContext { default_workspace };
-        let plan = Plan::make(&*self.source, &self.catalog, decisions, context, options).await?;
-        for note in &plan.notes {
+        let active_keys = kong::active_keys(&*self.source).await?;
+        let context = ShaperContext { default_workspace, active_keys: &active_keys };
+        let mut plan = Plan::make(&*self.source, &self.catalog, decisions, context, options).await?;
+        plan.keyring = Keyring::read(&*self.source).await?;
+        for note in plan.notes.iter().chain(&plan.keyring.advice()) {
             events.notice(note.clone());
         }
         Ok(plan)
     }
 
-    async fn compare_schema_states(&self, maps: &MapSet, events: &Events) -> Result<()> {
+    /// Compares `schema_meta` of both sides; returns the subsystems of the source.
+    async fn compare_schema_states(&self, maps: &MapSet, events: &Events) -> Result<BTreeSet<String>> {
         let source = kong::schema_meta(&*self.source).await?;
         let target = schema_meta::read(&*self.target.client().await?, &self.catalog).await?;
         let on_target: BTreeSet<&str> = target.iter().map(|state| state.subsystem.as_str()).collect();
@@ -81,7 +90,7 @@ impl Sides {
                  table locks",
             ));
         }
-        Ok(())
+        Ok(source.into_iter().map(|state| state.subsystem).collect())
     }
 
     /// Whether any table of a plugin's subsystem holds a row on the source.
@@ -112,7 +121,11 @@ impl Sides {
             ));
         }
         let names = |merged: bool| -> BTreeSet<String> {
-            plan.tables.iter().filter(|table| table.merge || !merged).map(|table| table.table.clone()).collect()
+            plan.tables
+                .iter()
+                .filter(|table| table.merge || !merged)
+                .map(|table| table.table.clone())
+                .collect()
         };
         check_privileges(&client, &self.catalog, &names(false), &names(true)).await?;
         let ignored: BTreeSet<String> = plan.skipped.iter().map(|table| table.table.clone()).collect();

@@ -67,7 +67,7 @@ async fn scan_piece(
         let mut pages = ShapedPages::open(source, plan, split).await?;
         while let Some((_, shaped)) = pages.next().await? {
             stop.check()?;
-            totals.add_page(&shaped, options.started);
+            totals.add_page(&shaped, &plan.selection, options.started);
             if !shaped.rejects.is_empty() {
                 let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 for reject in &shaped.rejects {

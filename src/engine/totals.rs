@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::source::{SelectItem, Selection};
+use crate::transform::census::Form;
 use crate::transform::{Repair, Shaped, Skip};
 
 /// Seconds ahead of the run's start within which expiry instants are kept one by one. Rows that expire while a run lasts
@@ -22,13 +24,17 @@ pub struct TableTotals {
     pub repaired: BTreeMap<Repair, u64>,
     /// Bytes of COPY data.
     pub copy_bytes: u64,
+    /// Loaded secrets by column and form.
+    pub forms: BTreeMap<(String, Form), u64>,
+    /// Loaded ciphertexts of Enterprise's keyring, by the id of their key.
+    pub ciphertexts: BTreeMap<String, u64>,
     /// Tuples by their instant of expiry (seconds since 1970), where it lies within the horizon.
     expiring: BTreeMap<i64, u64>,
 }
 
 impl TableTotals {
     /// Adds the outcome of one page.
-    pub fn add_page(&mut self, shaped: &Shaped, run_started: i64) {
+    pub fn add_page(&mut self, shaped: &Shaped, selection: &Selection, run_started: i64) {
         self.read += shaped.read;
         self.loaded += count(shaped.tuples.len());
         self.copy_bytes += count(shaped.copy.len());
@@ -41,6 +47,14 @@ impl TableTotals {
             if values > 0 {
                 *self.repaired.entry(kind).or_default() += values;
             }
+        }
+        for ((item, form), values) in &shaped.forms {
+            if let Some(SelectItem::Column(column)) = selection.items.get(*item) {
+                *self.forms.entry((column.clone(), *form)).or_default() += values;
+            }
+        }
+        for (key, values) in &shaped.ciphertexts {
+            *self.ciphertexts.entry(key.clone()).or_default() += values;
         }
         for instant in &shaped.expiries {
             if *instant <= run_started + EXPIRY_HORIZON_SECONDS {
@@ -59,6 +73,12 @@ impl TableTotals {
         }
         for (kind, values) in other.repaired {
             *self.repaired.entry(kind).or_default() += values;
+        }
+        for (secret, values) in other.forms {
+            *self.forms.entry(secret).or_default() += values;
+        }
+        for (key, values) in other.ciphertexts {
+            *self.ciphertexts.entry(key).or_default() += values;
         }
         for (instant, rows) in other.expiring {
             *self.expiring.entry(instant).or_default() += rows;
@@ -96,6 +116,10 @@ mod tests {
     use super::*;
     use crate::transform::TupleMark;
 
+    fn nothing() -> Selection {
+        Selection { table: "t".to_owned(), items: Vec::new() }
+    }
+
     fn page(expiries: &[i64]) -> Shaped {
         let mut shaped = Shaped { read: 3, expiries: expiries.to_vec(), ..Shaped::default() };
         shaped.tuples = vec![TupleMark { end: 10, row: 0 }, TupleMark { end: 20, row: 2 }];
@@ -106,8 +130,8 @@ mod tests {
     #[test]
     fn parts_add_up_in_any_order() {
         let (mut one, mut two) = (TableTotals::default(), TableTotals::default());
-        one.add_page(&page(&[100, 200]), 50);
-        two.add_page(&page(&[100]), 50);
+        one.add_page(&page(&[100, 200]), &nothing(), 50);
+        two.add_page(&page(&[100]), &nothing(), 50);
         let mut left = one.clone();
         left.merge(two.clone());
         two.merge(one);
@@ -119,7 +143,7 @@ mod tests {
     #[test]
     fn an_unaccounted_row_breaks_the_law() {
         let mut totals = TableTotals::default();
-        totals.add_page(&page(&[]), 0);
+        totals.add_page(&page(&[]), &nothing(), 0);
         totals.read += 1;
         assert!(!totals.conserved());
     }

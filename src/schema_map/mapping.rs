@@ -20,6 +20,8 @@ pub struct TableMapping {
     pub key: Vec<usize>,
     /// Items that must not be NULL, else the row is a ghost and is skipped.
     pub required: Vec<usize>,
+    /// Items that hold passwords, secrets or tokens: counted by form for the report.
+    pub secrets: Vec<usize>,
     /// Items that must hold this text, else the row is invisible to Kong and is skipped.
     pub constants: Vec<(usize, String)>,
     /// Target columns in COPY order.
@@ -28,6 +30,18 @@ pub struct TableMapping {
     pub hash: u64,
     /// Remarks for `plan`: columns that are not carried or keep their default.
     pub notes: Vec<String>,
+    /// Sequences behind written columns, to be set to the maximum once all rows are there.
+    pub sequences: Vec<Sequence>,
+}
+
+/// A written column whose default takes the next value of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// The column.
+    pub column: String,
+    /// Name of the sequence as the default writes it, quoted and qualified as needed, for `setval('...', ...)`; `None` for an
+    /// identity column, whose sequence `pg_get_serial_sequence` tells.
+    pub name: Option<String>,
 }
 
 /// One target column that is written.
@@ -74,5 +88,10 @@ pub enum Production {
         item: usize,
         head: String,
         parts: Vec<Option<usize>>,
+    },
+    /// `active` where item `id` is among the active keys of the keyring, else item `state`, else `alive`.
+    KeyringState {
+        id: usize,
+        state: usize,
     },
 }

@@ -2,21 +2,27 @@
 //!
 //! In: one TOML file per table ([`load`], built in or from `--map-dir`) and the live catalogs of both sides. Out: a
 //! [`TableMapping`] in which every source column is used or dropped by name and every target column is written or has a
-//! default ([`mod@resolve`]); for a whole estate, what happens to each table ([`mod@decide`]). Nothing is guessed.
+//! default ([`mod@resolve`]); for a whole estate, what happens to each table ([`mod@decide`]). A table without a map gets one
+//! worked out from the catalogs and a sample of its rows ([`mod@derive`]). Nothing is guessed.
 
 mod built_in;
 pub mod decide;
+pub mod derive;
+pub mod evidence;
 pub mod load;
 pub mod mapping;
 pub mod model;
 mod parse;
+pub mod render;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Choice, Decided, Decision, decide};
+pub use decide::{Choice, Decided, Decision, Findings, decide, decide_with, to_sample};
+pub use derive::{Draft, derive, draft};
+pub use evidence::Evidence;
 pub use load::MapSet;
-pub use mapping::{Output, Production, TableMapping};
+pub use mapping::{Output, Production, Sequence, TableMapping};
 pub use model::{Action, ColumnRule, Leftover, Origin, Rule, TableMap};
 pub use resolve::resolve;
 

@@ -17,6 +17,9 @@ pub struct TableMap {
     /// Source columns that Kong requires: a row in which one is NULL has expired but for a cell without TTL (a ghost row)
     /// and is skipped and counted.
     pub required: Vec<String>,
+    /// Source columns that hold passwords, secrets or tokens: their values are counted by form (bcrypt, SHA-1, plain text and
+    /// so on) for the report.
+    pub secrets: Vec<String>,
     /// Subsystem of Kong's migrations that makes the table, such as `key-auth`; `None` for `core`.
     pub subsystem: Option<String>,
     /// A table that old or unfinished upgrades leave on the source: skipped where the target lacks it.
@@ -36,6 +39,8 @@ pub struct TableMap {
 pub struct Leftover {
     /// Only where the source holds this table too, to which the rows have moved; `None`: always.
     pub beside: Option<String>,
+    /// Only where the source does not hold this table, in whose company the rows would count; `None`: always.
+    pub without: Option<String>,
     /// Why, for the person who reads `plan`.
     pub reason: String,
 }
@@ -58,6 +63,8 @@ pub enum Origin {
     BuiltIn,
     /// A file of `--map-dir`.
     Edited(PathBuf),
+    /// Worked out from both catalogs and a sample of the rows, for a table that no map describes.
+    Derived,
 }
 
 /// The rule of one column.
@@ -91,6 +98,15 @@ pub enum Rule {
     ExpiresAt {
         /// Source column whose TTL Kong reads.
         of: String,
+        /// Kong gave these rows a lifetime only from some version on: where the target lacks the column and the source's table
+        /// has no default TTL, there is nothing to write.
+        optional: bool,
+    },
+    /// State of a key of the keyring: `active` for the id in the source's `keyring_meta_active`, else what is stored, else
+    /// `alive`. Cassandra keeps `alive` for the active key too.
+    KeyringState {
+        /// Source column that holds the id of the key.
+        of: String,
     },
     /// The source value (if the source has the column), and `value` where it is NULL or absent.
     Default {
@@ -120,7 +136,7 @@ pub enum Rule {
 
 impl Rule {
     /// The names that map files use, and the arguments that each needs.
-    pub const NAMES: [(&'static str, &'static [&'static str]); 11] = [
+    pub const NAMES: [(&'static str, &'static [&'static str]); 12] = [
         ("copy", &[]),
         ("strip_workspace", &[]),
         ("timestamp", &[]),
@@ -129,6 +145,7 @@ impl Rule {
         ("expires_at", &["of"]),
         ("default", &["value"]),
         ("cache_key", &["head", "parts"]),
+        ("keyring_state", &["of"]),
         ("constant", &["value"]),
         ("drop", &[]),
         ("leave", &[]),
@@ -145,6 +162,7 @@ impl Rule {
             Self::ExpiresAt { .. } => "expires_at",
             Self::Default { .. } => "default",
             Self::CacheKey { .. } => "cache_key",
+            Self::KeyringState { .. } => "keyring_state",
             Self::Constant { .. } => "constant",
             Self::Drop => "drop",
             Self::Leave => "leave",

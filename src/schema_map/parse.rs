@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Action, ColumnRule, Leftover, Origin, Rule, TableMap, did_you_mean};
 
-const KEYS: [&str; 8] =
-    ["table", "action", "reason", "include", "subsystem", "leftover", "required", "columns"];
+const KEYS: [&str; 9] =
+    ["table", "action", "reason", "include", "subsystem", "leftover", "required", "secrets", "columns"];
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -92,6 +92,7 @@ impl Reader<'_> {
             reason: None,
             include: None,
             required: Vec::new(),
+            secrets: Vec::new(),
             subsystem: None,
             leftover: None,
             columns: BTreeMap::new(),
@@ -109,6 +110,7 @@ impl Reader<'_> {
                     }
                 }
                 "required" => map.required = self.strings("required", value),
+                "secrets" => map.secrets = self.strings("secrets", value),
                 "leftover" => map.leftover = self.leftover(value),
                 "columns" => map.columns = self.columns(value),
                 unknown => {
@@ -164,18 +166,18 @@ impl Reader<'_> {
             self.problem(&span_of("columns"), "[columns] is missing or empty: one rule for each column");
         }
         let known = || map.columns.keys().map(String::as_str);
-        for column in &map.required {
-            if !map.columns.contains_key(column) {
+        for (key, names) in [("required", &map.required), ("secrets", &map.secrets)] {
+            for column in names.iter().filter(|column| !map.columns.contains_key(*column)) {
                 let hint = did_you_mean(column, known());
                 self.problem(
-                    &span_of("required"),
-                    format!("`required` names \"{column}\", which [columns] does not{hint}"),
+                    &span_of(key),
+                    format!("`{key}` names \"{column}\", which [columns] does not{hint}"),
                 );
             }
         }
         for (name, rule) in &map.columns {
             let named: Vec<&str> = match &rule.rule {
-                Rule::ExpiresAt { of } => vec![of],
+                Rule::ExpiresAt { of, .. } | Rule::KeyringState { of } => vec![of],
                 Rule::CacheKey { parts, .. } => {
                     parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect()
                 }
@@ -202,21 +204,22 @@ impl Reader<'_> {
 
     fn leftover(&mut self, value: &Value<'_>) -> Option<Leftover> {
         let mut reason = None;
-        let mut beside = None;
+        let (mut beside, mut without) = (None, None);
         for (key, value) in value.get_ref().as_table().into_iter().flatten() {
             match key.get_ref().as_ref() {
                 "reason" => reason = self.string("leftover.reason", value),
                 "beside" => beside = self.string("leftover.beside", value),
+                "without" => without = self.string("leftover.without", value),
                 unknown => self.problem(
                     &key.span(),
-                    format!("unknown key \"{unknown}\" in `leftover` (keys: reason, beside)"),
+                    format!("unknown key \"{unknown}\" in `leftover` (keys: reason, beside, without)"),
                 ),
             }
         }
         if reason.is_none() {
             self.problem(&value.span(), "`leftover` must be a table with a reason: { reason = \"...\" }");
         }
-        Some(Leftover { beside, reason: reason? })
+        Some(Leftover { beside, without, reason: reason? })
     }
 
     fn columns(&mut self, value: &Value<'_>) -> BTreeMap<String, ColumnRule> {
@@ -267,6 +270,8 @@ impl Reader<'_> {
                 ("if_present", DeValue::Boolean(word)) => if_present = *word,
                 ("if_present", _) => self.problem(&value.span(), "`if_present` must be true or false"),
                 ("of", _) => arguments.set("of", self.string("of", value)),
+                ("optional", DeValue::Boolean(word)) => arguments.set("optional", Some(word.to_string())),
+                ("optional", _) => self.problem(&value.span(), "`optional` must be true or false"),
                 ("head", _) => arguments.set("head", self.string("head", value)),
                 ("parts", _) => {
                     arguments.parts = self.strings("parts", value);
@@ -281,7 +286,7 @@ impl Reader<'_> {
                     self.problem(&value.span(), "`value` must be a text, a whole number, true or false");
                 }
                 (unknown, _) => {
-                    let known = ["rule", "if_present", "of", "value", "head", "parts"];
+                    let known = ["rule", "if_present", "of", "optional", "value", "head", "parts"];
                     let hint = did_you_mean(unknown, known);
                     self.problem(
                         &key.span(),
@@ -311,7 +316,9 @@ impl Reader<'_> {
             return None;
         };
         let missing = needed.iter().find(|argument| !given.strings.contains_key(*argument));
-        let surplus = given.strings.keys().find(|argument| !needed.contains(argument));
+        let allowed =
+            |argument: &&str| needed.contains(argument) || (name, *argument) == ("expires_at", "optional");
+        let surplus = given.strings.keys().find(|argument| !allowed(argument));
         if let Some(argument) = missing {
             let form = needed.join(" = ..., ");
             self.problem(
@@ -331,7 +338,8 @@ impl Reader<'_> {
             "timestamp" => Rule::Timestamp,
             "whole_seconds" => Rule::WholeSeconds,
             "workspace" => Rule::Workspace,
-            "expires_at" => Rule::ExpiresAt { of: take("of") },
+            "expires_at" => Rule::ExpiresAt { of: take("of"), optional: take("optional") == "true" },
+            "keyring_state" => Rule::KeyringState { of: take("of") },
             "default" => Rule::Default { value: take("value") },
             "cache_key" => Rule::CacheKey { head: take("head"), parts: given.parts },
             "constant" => Rule::Constant { value: take("value") },

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, CqlType, SelectItem, Selection};
 use crate::target::catalog::{self as target, PgKind};
 
-use super::{ColumnRule, Output, Production, Rule, TableMap, TableMapping, listed};
+use super::{Action, ColumnRule, Output, Production, Rule, Sequence, TableMap, TableMapping, listed, render};
 
 /// The mapping of one table: every source column used or dropped by name, every target column written or left by name.
 ///
@@ -72,8 +72,10 @@ impl<'a> Resolver<'a> {
             self.column(name, rule);
         }
         self.unnamed_columns();
-        let required = self.required();
+        let required = self.named("required", &map.required);
+        let secrets = self.named("secrets", &map.secrets);
         let outputs = self.outputs();
+        let sequences = self.sequences(&outputs);
         if !self.problems.is_empty() {
             return Err(std::mem::take(&mut self.problems));
         }
@@ -84,10 +86,12 @@ impl<'a> Resolver<'a> {
             types: std::mem::take(&mut self.types),
             key,
             required,
+            secrets,
             constants: std::mem::take(&mut self.constants),
             outputs,
             hash: map.hash,
             notes: std::mem::take(&mut self.notes),
+            sequences,
         })
     }
 
@@ -132,13 +136,16 @@ impl<'a> Resolver<'a> {
             Rule::Drop => self.dropped(name, rule, on_source, on_target),
             Rule::Leave => self.left(name, on_source, on_target),
             Rule::Constant { value } => self.constant(name, value, on_source, on_target),
-            Rule::ExpiresAt { of } => self.expires_at(name, of, on_source, on_target),
+            Rule::ExpiresAt { optional: true, .. }
+                if on_target.is_none() && self.source.default_time_to_live == 0 => {}
+            Rule::ExpiresAt { of, .. } => self.expires_at(name, of, on_source, on_target),
             Rule::Default { value } => self.with_default(name, value, on_source, on_target),
             Rule::Copy
             | Rule::StripWorkspace
             | Rule::Timestamp
             | Rule::WholeSeconds
             | Rule::Workspace
+            | Rule::KeyringState { .. }
             | Rule::CacheKey { .. } => match (on_source, on_target) {
                 (Some(source), Some(_)) => self.carried(name, &rule.rule, source),
                 (None, Some(target)) if rule.if_present => {
@@ -271,6 +278,13 @@ impl<'a> Resolver<'a> {
         let others: Vec<_> =
             others.map(|other| self.select_ttl(other)).filter(|position| *position != of).collect();
         self.productions.insert(name, Production::ExpiresAt { of, others });
+        let seconds = source.default_time_to_live;
+        if seconds > 0 && map.action == Action::Copy {
+            self.notes.push(format!(
+                "{name}: rows created without a lifetime have the source table's own, {seconds} seconds, and expire on the \
+                 target as well; to keep all rows for good: \"leave\""
+            ));
+        }
     }
 
     fn with_default(
@@ -296,7 +310,9 @@ impl<'a> Resolver<'a> {
     /// A column with a value on both sides.
     fn carried(&mut self, name: &'a str, rule: &Rule, source: &source::Column) {
         let (fits, needed) = match rule {
-            Rule::StripWorkspace | Rule::CacheKey { .. } => (is_text(&source.ty), "text"),
+            Rule::StripWorkspace | Rule::KeyringState { .. } | Rule::CacheKey { .. } => {
+                (is_text(&source.ty), "text")
+            }
             Rule::Timestamp | Rule::WholeSeconds => (source.ty == CqlType::Timestamp, "timestamp"),
             Rule::Workspace => (source.ty == CqlType::Uuid, "uuid"),
             _ => (true, ""),
@@ -311,6 +327,14 @@ impl<'a> Resolver<'a> {
             Rule::Timestamp => Production::Timestamp { item, whole_seconds: false },
             Rule::WholeSeconds => Production::Timestamp { item, whole_seconds: true },
             Rule::Workspace => Production::Workspace { item },
+            Rule::KeyringState { of } => {
+                let Some(id) = self.source.column(of).filter(|id| is_text(&id.ty)) else {
+                    let problem =
+                        format!("rule keyring_state needs {of}, which is no text column of the source");
+                    return self.problem(name, &problem);
+                };
+                Production::KeyringState { id: self.select(id), state: item }
+            }
             // The parts are positions of outputs, which are known only when all columns are.
             Rule::CacheKey { head, .. } => {
                 Production::CacheKey { item, head: head.clone(), parts: Vec::new() }
@@ -328,7 +352,7 @@ impl<'a> Resolver<'a> {
     fn unnamed_columns(&mut self) {
         let (source, target, map) = (self.source, self.target, self.map);
         for column in source.columns.iter().filter(|column| !map.columns.contains_key(&column.name)) {
-            let key = toml_key(&column.name);
+            let key = render::key(&column.name);
             let advice = match target.column(&column.name) {
                 Some(_) => format!("on both sides, but not in the map; add to [columns]: {key} = \"copy\""),
                 None => {
@@ -339,7 +363,7 @@ impl<'a> Resolver<'a> {
         }
         for column in &target.columns {
             if !map.columns.contains_key(&column.name) && source.column(&column.name).is_none() {
-                let key = toml_key(&column.name);
+                let key = render::key(&column.name);
                 self.problem(
                     &column.name,
                     &format!("on the target alone, and not in the map; add to [columns]: {key} = \"leave\""),
@@ -348,16 +372,35 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn required(&mut self) -> Vec<usize> {
-        let (source, map) = (self.source, self.map);
+    /// Positions of the columns that a list of the map names.
+    fn named(&mut self, key: &str, names: &[String]) -> Vec<usize> {
+        let source = self.source;
         let mut positions = Vec::new();
-        for name in &map.required {
+        for name in names {
             match source.column(name) {
                 Some(column) => positions.push(self.select(column)),
-                None => self.problem(name, "named in `required`, but the source does not have it"),
+                None => self.problem(name, &format!("named in `{key}`, but the source does not have it")),
             }
         }
         positions
+    }
+
+    /// Sequences that the written columns leave behind.
+    fn sequences(&mut self, outputs: &[Output]) -> Vec<Sequence> {
+        let mut sequences = Vec::new();
+        for output in outputs {
+            let default = self.target.column(&output.column).and_then(|column| column.default.as_deref());
+            let Some(default) = default else { continue };
+            let name = sequence_name(default);
+            if name.is_some() || default.ends_with("AS IDENTITY") {
+                self.notes.push(format!(
+                    "{}: the sequence behind it is set to the greatest value when all rows are there",
+                    output.column
+                ));
+                sequences.push(Sequence { column: output.column.clone(), name });
+            }
+        }
+        sequences
     }
 
     /// The written columns in the target's order, with the parts of cache keys filled in.
@@ -407,12 +450,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn is_text(ty: &CqlType) -> bool {
-    matches!(ty, CqlType::Text | CqlType::Ascii)
+/// The sequence of a default such as `nextval('quotas_id_seq'::regclass)`, as it stands between the quotes.
+fn sequence_name(default: &str) -> Option<String> {
+    let (name, _) = default.strip_prefix("nextval('")?.rsplit_once("'::regclass)")?;
+    Some(name.replace("''", "'"))
 }
 
-/// A column name as it stands in a map file.
-fn toml_key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { format!("{name:?}") }
+fn is_text(ty: &CqlType) -> bool {
+    matches!(ty, CqlType::Text | CqlType::Ascii)
 }

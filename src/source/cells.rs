@@ -4,16 +4,23 @@ use bytes::Bytes;
 
 use super::Page;
 
-/// Reads one cell from the front of `rest`: `Some(None)` for NULL, `None` when the bytes end before the cell does.
-pub(super) fn cell<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+/// One cell of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cell<'a> {
+    Null,
+    Value(&'a [u8]),
+}
+
+/// Reads one cell from the front of `rest`; `None` when the bytes end before the cell does.
+pub(super) fn cell<'a>(rest: &mut &'a [u8]) -> Option<Cell<'a>> {
     let (length, tail) = rest.split_first_chunk::<4>()?;
     let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
         *rest = tail;
-        return Some(None);
+        return Some(Cell::Null);
     };
     let (value, tail) = tail.split_at_checked(length)?;
     *rest = tail;
-    Some(Some(value))
+    Some(Cell::Value(value))
 }
 
 /// Bytes of the widest of `rows` rows of `columns` cells; `None` when `body` is not exactly that many rows.
@@ -34,7 +41,12 @@ pub(super) fn widest_row(body: &[u8], rows: usize, columns: usize) -> Option<usi
 /// read as values; bulk data is shaped from the bytes as they are.
 pub fn rows_of(page: &Page, columns: usize) -> Option<Vec<Vec<Option<Bytes>>>> {
     let mut rest: &[u8] = &page.body;
-    let mut owned = || cell(&mut rest).map(|value| value.map(Bytes::copy_from_slice));
+    let mut owned = || {
+        cell(&mut rest).map(|cell| match cell {
+            Cell::Null => None,
+            Cell::Value(value) => Some(Bytes::copy_from_slice(value)),
+        })
+    };
     (0..page.rows).map(|_| (0..columns).map(|_| owned()).collect()).collect()
 }
 

@@ -172,19 +172,19 @@ fn plain(name: &str) -> CqlType {
 mod tests {
     use super::*;
 
-    fn text() -> Box<CqlType> {
-        Box::new(CqlType::Text)
+    fn set(element: CqlType) -> CqlType {
+        CqlType::Set(Box::new(element))
     }
 
     #[test]
     fn nested_collections_lose_their_frozen() {
         assert_eq!(
             CqlType::parse("map<text, frozen<set<text>>>"),
-            CqlType::Map(text(), Box::new(CqlType::Set(text())))
+            CqlType::Map(Box::new(CqlType::Text), Box::new(set(CqlType::Text)))
         );
         assert_eq!(
-            CqlType::parse("frozen<tuple<int, list<varchar>>>"),
-            CqlType::Tuple(vec![CqlType::Int, CqlType::List(text())])
+            CqlType::parse("frozen<tuple<int, set<varchar>>>"),
+            CqlType::Tuple(vec![CqlType::Int, set(CqlType::Text)])
         );
     }
 

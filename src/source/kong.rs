@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Cut, PageSizing, SelectItem, Selection, Source, cells};
+use super::cells::{self, Cell};
+use super::{Cut, PageSizing, SelectItem, Selection, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_state::SubsystemState;
 
@@ -87,6 +88,24 @@ pub async fn default_workspace(source: &dyn Source) -> Result<Option<Uuid>> {
     Ok(None)
 }
 
+/// Ids of the keys by which Kong Enterprise encrypts at present (keyring): one, or none where there is no keyring.
+pub async fn active_keys(source: &dyn Source) -> Result<Vec<String>> {
+    const TABLE: &str = "keyring_meta_active";
+    if !source.catalog().tables.contains_key(TABLE) {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for row in read_table(source, TABLE, &["active", "id"]).await? {
+        // The only partition Kong reads.
+        if let [Some(active), id] = row.as_slice()
+            && active.as_ref() == b"active"
+        {
+            ids.extend(text(TABLE, id.as_ref())?);
+        }
+    }
+    Ok(ids)
+}
+
 /// Whether `locks` holds the lock of a running `kong migrations` command.
 pub async fn migrations_running(source: &dyn Source) -> Result<bool> {
     const TABLE: &str = "locks";
@@ -112,7 +131,10 @@ fn text_set(table: &str, cell: Option<&Bytes>) -> Result<BTreeSet<String>> {
     let Some(cell) = cell.filter(|cell| !cell.is_empty()) else { return Ok(BTreeSet::new()) };
     let read = || -> Option<BTreeSet<String>> {
         let (count, mut rest) = cell.split_first_chunk::<4>()?;
-        let element = |_| String::from_utf8(cells::cell(&mut rest)??.to_vec()).ok();
+        let element = |_| match cells::cell(&mut rest)? {
+            Cell::Value(text) => String::from_utf8(text.to_vec()).ok(),
+            Cell::Null => None,
+        };
         (0..i32::from_be_bytes(*count)).map(element).collect()
     };
     read().ok_or_else(|| unreadable(table))

@@ -10,6 +10,7 @@ use super::cache_key::{CacheKey, Part};
 use super::codec::{Codec, between, step};
 use super::default::constant;
 use super::expiry::ExpiresAt;
+use super::keyring::KeyringState;
 use super::shaped::{Reason, Repair};
 use super::timestamp::KongTimestamp;
 use super::tuple::{Notes, Tuple};
@@ -31,13 +32,14 @@ enum Value {
     /// An item of the selection.
     Item(usize, Codec),
     ExpiresAt(ExpiresAt),
+    KeyringState(KeyringState),
     /// Nothing on the source: always what `when_null` holds.
     Absent,
 }
 
 impl Column {
     /// Compiles an output of `mapping`.
-    pub fn compile(mapping: &TableMapping, output: &Output, context: ShaperContext) -> Result<Self> {
+    pub fn compile(mapping: &TableMapping, output: &Output, context: ShaperContext<'_>) -> Result<Self> {
         let of = Place { mapping, output };
         let (value, when_null) = match &output.from {
             Production::Copy { item } | Production::CacheKey { item, .. } => (of.copied(*item)?, None),
@@ -65,6 +67,19 @@ impl Column {
                 let rule = ExpiresAt { of: *item, others: others.clone(), step: of.instant()? };
                 (Value::ExpiresAt(rule), None)
             }
+            Production::KeyringState { id, state } => {
+                let text = matches!(of.ty(*id)?, CqlType::Text | CqlType::Ascii);
+                of.expect(text, "keyring_state", "text")?;
+                let word = |word| constant(word, &output.ty).ok_or_else(|| of.no_constant());
+                let rule = KeyringState {
+                    id: *id,
+                    state: *state,
+                    stored: of.codec(*state)?,
+                    active: context.active_keys.to_vec(),
+                    active_field: word("active")?,
+                };
+                (Value::KeyringState(rule), Some((word("alive")?, Some(Repair::Default))))
+            }
             Production::Default { item, value } => {
                 let field = constant(value, &output.ty).ok_or_else(|| of.no_constant())?;
                 match item {
@@ -86,6 +101,7 @@ impl Column {
                 None => tuple.null(),
             },
             Value::ExpiresAt(rule) => rule.produce(cells, read_at, tuple)?,
+            Value::KeyringState(rule) => rule.produce(cells, tuple)?,
             Value::Absent => tuple.null(),
         }
         if (self.not_null || self.when_null.is_some()) && tuple.is_null(start) {

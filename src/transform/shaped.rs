@@ -1,6 +1,9 @@
 //! What comes of shaping a page.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use super::census::Form;
 
 /// The outcome of one page. Reused from page to page by [`Shaped::clear`].
 #[derive(Debug, Default)]
@@ -17,6 +20,10 @@ pub struct Shaped {
     pub repaired: [u64; Repair::ALL.len()],
     /// Rows `PostgreSQL` would refuse.
     pub rejects: Vec<Reject>,
+    /// Loaded secrets by the item of the selection they come from and their form.
+    pub forms: BTreeMap<(usize, Form), u64>,
+    /// Ciphertexts of Enterprise's keyring in `copy`, by the id of their key.
+    pub ciphertexts: BTreeMap<String, u64>,
     /// Expiry instants written (seconds since 1970), unsorted, one entry per tuple that expires.
     pub expiries: Vec<i64>,
 }
@@ -140,6 +147,8 @@ impl Shaped {
         self.skipped = [0; Skip::ALL.len()];
         self.repaired = [0; Repair::ALL.len()];
         self.rejects.clear();
+        self.forms.clear();
+        self.ciphertexts.clear();
         self.expiries.clear();
     }
 

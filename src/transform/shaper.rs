@@ -8,6 +8,7 @@ use crate::source::{CqlType, Page};
 
 use super::cache_key::CacheKey;
 use super::cells::{Cells, CutShort};
+use super::census::{Form, count_ciphertexts};
 use super::column::{Column, cache_key};
 use super::key::key_text;
 use super::shaped::{Reason, Reject, Shaped, Skip, TupleMark};
@@ -15,9 +16,11 @@ use super::tuple::{Notes, Tuple};
 
 /// What shaping needs to know of the estate.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ShaperContext {
+pub struct ShaperContext<'a> {
     /// Id of the source's workspace `default`.
     pub default_workspace: Option<Uuid>,
+    /// Ids of the keys by which Kong Enterprise encrypts at present, from `keyring_meta_active`: none or one.
+    pub active_keys: &'a [String],
 }
 
 /// Shapes the rows of one table.
@@ -28,6 +31,8 @@ pub struct RowShaper {
     items: usize,
     key: Vec<(usize, CqlType)>,
     required: Vec<usize>,
+    /// Items that hold secrets, whose forms are counted.
+    secrets: Vec<usize>,
     constants: Vec<(usize, String)>,
     columns: Vec<Column>,
     /// Number of columns as a tuple starts with it.
@@ -40,7 +45,7 @@ impl RowShaper {
     ///
     /// # Errors
     /// `SchemaMap` when a pair of types has no codec or a default does not fit its column: names table, column, both types.
-    pub fn compile(mapping: &TableMapping, context: ShaperContext) -> Result<Self> {
+    pub fn compile(mapping: &TableMapping, context: ShaperContext<'_>) -> Result<Self> {
         let internal =
             |what: &str| Error::new(ErrorKind::Internal, format!("table `{}`: {what}", mapping.table));
         let items = mapping.types.len();
@@ -49,7 +54,7 @@ impl RowShaper {
         }
         let outside = |item: &usize| *item >= items;
         let constants = mapping.constants.iter().map(|(item, _)| item);
-        if mapping.key.iter().chain(&mapping.required).chain(constants).any(outside) {
+        if mapping.key.iter().chain(&mapping.required).chain(&mapping.secrets).chain(constants).any(outside) {
             return Err(internal("the map names an item outside the selection"));
         }
         let column_count = i16::try_from(mapping.outputs.len()).map_err(|_| internal("too many columns"))?;
@@ -69,6 +74,7 @@ impl RowShaper {
             items,
             key,
             required: mapping.required.clone(),
+            secrets: mapping.secrets.clone(),
             constants: mapping.constants.clone(),
             columns,
             column_count: column_count.to_be_bytes(),
@@ -99,6 +105,11 @@ impl RowShaper {
                 Ok(()) => {
                     out.tuples.push(TupleMark { end: out.copy.len(), row });
                     out.expiries.extend(notes.expiry);
+                    for item in &self.secrets {
+                        if let Some(value) = cells.get(*item).copied().flatten() {
+                            *out.forms.entry((*item, Form::of(value))).or_default() += 1;
+                        }
+                    }
                     for repair in &notes.repairs {
                         count(&mut out.repaired, *repair as usize);
                     }
@@ -114,6 +125,7 @@ impl RowShaper {
             let what = format!("table `{}`: a page holds more than its {} rows", self.table, page.rows);
             return Err(Error::new(ErrorKind::Source, what));
         }
+        count_ciphertexts(&out.copy, &mut out.ciphertexts);
         debug_assert!(out.is_conserved());
         Ok(())
     }
@@ -192,3 +204,7 @@ fn count(counters: &mut [u64], index: usize) {
         *counter += 1;
     }
 }
+
+#[cfg(test)]
+#[path = "shaper_tests.rs"]
+mod tests;

@@ -114,6 +114,9 @@ pub fn render(counts: &[TableCount]) -> String {
 pub fn remarks(counts: &[TableCount]) -> Vec<String> {
     let mut lines = Vec::new();
     for count in counts {
+        for ((column, form), values) in &count.totals.forms {
+            lines.push(format!("{}: {column}: {} stored as {form}", count.table, grouped(*values)));
+        }
         for (reason, rows) in &count.totals.skipped {
             lines.push(format!("{}: {} rows skipped: {reason}", count.table, grouped(*rows)));
         }

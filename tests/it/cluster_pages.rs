@@ -1,147 +1,34 @@
 //! Every row of a table comes out of the source exactly once, however the table is cut, on real servers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _};
-use kongferry::error::ErrorKind;
-use kongferry::source::cluster::{Cluster, ClusterConfig};
+use kongferry::source::cluster::Cluster;
 use kongferry::source::{
-    ColumnKind, CqlType, Cut, PageSizing, Range, SelectItem, Selection, Source, Split, cells, kong,
+    ColumnKind, CqlType, PageSizing, Range, SelectItem, Selection, Source, Split, cells, kong,
 };
-use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
-use scylla::serialize::row::SerializeRow;
 use uuid::Uuid;
 
-use crate::support::servers::cassandra;
-
-/// One test on every Cassandra that always takes part.
-macro_rules! on_each_cassandra {
-    ($($name:ident),+ $(,)?) => {
-        mod cassandra_3_11 {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::Keyspace::lend("3.11", async |keyspace| super::$name(keyspace).await).await;
-            })+
-        }
-        mod cassandra_5_0 {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::Keyspace::lend("5.0", async |keyspace| super::$name(keyspace).await).await;
-            })+
-        }
-    };
-}
+use super::cassandra::{Keyspace, Row, columns, on_each_cassandra, read, splits};
 
 on_each_cassandra!(
     token_splits_return_every_row_once,
     slices_return_every_row_once_in_cassandras_order,
     several_partitions_are_sliced_each,
+    a_row_on_a_bound_belongs_to_the_split_below,
     a_page_changes_its_size_between_two_requests,
     wide_rows_make_small_pages,
     counters_are_read_by_all_five_key_columns,
     an_empty_table_has_no_rows,
     remaining_lifetimes_count_from_the_servers_clock,
     the_catalog_names_every_column_in_key_order,
-    tombstones_end_the_split_with_advice,
-    a_wrong_keyspace_is_told_which_ones_hold_a_kong,
     kongs_own_rows_are_read_as_values,
 );
-
-/// A keyspace of its own on a running server.
-struct Keyspace {
-    name: String,
-    host: String,
-    port: u16,
-    session: Session,
-}
-
-impl Keyspace {
-    async fn new(line: &str) -> Self {
-        let server = cassandra(line);
-        // The driver cannot read every type that the tests make, and one such keyspace would keep it from connecting.
-        let session = SessionBuilder::new()
-            .known_node(server.address())
-            .fetch_schema_metadata(false)
-            .build()
-            .await
-            .unwrap();
-        let name = format!("source_{}", Uuid::new_v4().simple());
-        let replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}";
-        let create = format!("CREATE KEYSPACE {name} WITH replication = {replication}");
-        session.query_unpaged(create, ()).await.unwrap();
-        session.use_keyspace(&name, true).await.unwrap();
-        Self { name, host: server.host.clone(), port: server.port, session }
-    }
-
-    /// Runs a test in a keyspace that is dropped afterwards, whatever comes of it.
-    async fn lend(line: &str, test: impl AsyncFnOnce(&Self)) {
-        let keyspace = Self::new(line).await;
-        let outcome = AssertUnwindSafe(test(&keyspace)).catch_unwind().await;
-        keyspace.run(&format!("DROP KEYSPACE {}", keyspace.name)).await;
-        if let Err(panic) = outcome {
-            resume_unwind(panic);
-        }
-    }
-
-    async fn run(&self, cql: &str) {
-        self.session.query_unpaged(cql, ()).await.unwrap();
-    }
-
-    /// Writes many rows, some at a time.
-    async fn insert(&self, cql: &str, rows: impl IntoIterator<Item = impl SerializeRow>) {
-        let statement = &self.session.prepare(cql).await.unwrap();
-        futures::stream::iter(rows)
-            .for_each_concurrent(64, |row| async move {
-                self.session.execute_unpaged(statement, row).await.unwrap();
-            })
-            .await;
-    }
-
-    fn config(&self) -> ClusterConfig {
-        ClusterConfig {
-            contact_points: vec![(self.host.clone(), self.port)],
-            keyspace: self.name.clone(),
-            ..ClusterConfig::default()
-        }
-    }
-
-    async fn source(&self) -> Cluster {
-        Cluster::connect(&self.config()).await.unwrap()
-    }
-}
-
-type Row = Vec<Option<Bytes>>;
-
-fn columns(names: &[&str]) -> Vec<SelectItem> {
-    names.iter().map(|name| SelectItem::Column((*name).to_owned())).collect()
-}
-
-/// The pages of one split, in order.
-async fn read(
-    source: &Cluster,
-    split: &Split,
-    items: &[SelectItem],
-    sizing: &Arc<PageSizing>,
-) -> Vec<Vec<Row>> {
-    let selection = Arc::new(Selection { table: split.table.clone(), items: items.to_vec() });
-    let mut pages = source.open(selection, split, Arc::clone(sizing)).await.unwrap();
-    let mut read = Vec::new();
-    while let Some(page) = pages.next().await.unwrap() {
-        read.push(cells::rows_of(&page, items.len()).unwrap());
-    }
-    read
-}
-
-async fn splits(source: &Cluster, table: &str, parts: usize, shifted: bool) -> Vec<Split> {
-    let table = source.catalog().tables.get(table).unwrap();
-    source.splits(table, Cut { parts, shifted }).await.unwrap()
-}
 
 /// All rows of a table, split after split.
 async fn read_all(
@@ -159,8 +46,8 @@ async fn read_all(
     rows
 }
 
-fn bytes(value: &[u8]) -> Option<Bytes> {
-    Some(Bytes::copy_from_slice(value))
+fn int(value: i32) -> Bytes {
+    Bytes::copy_from_slice(&value.to_be_bytes())
 }
 
 fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
@@ -172,11 +59,11 @@ async fn token_splits_return_every_row_once(keyspace: &Keyspace) {
     keyspace
         .run("CREATE TABLE acls (id uuid PRIMARY KEY, \"group\" text, tags set<text>, \"Weight\" int)")
         .await;
-    let rows: Vec<(Uuid, Option<String>, Option<Vec<String>>, Option<i32>)> = (0..9_000_u32)
+    let rows: Vec<_> = (0..9_000_i32)
         .map(|n| {
             let group = (n % 3 != 0).then(|| format!("group-{n}"));
             let tags = (n % 4 == 0).then(|| vec![format!("a{n}"), "b".to_owned()]);
-            (Uuid::new_v4(), group, tags, (n % 5 != 0).then_some(i32::try_from(n).unwrap()))
+            (Uuid::new_v4(), group, tags, (n % 5 != 0).then_some(n))
         })
         .collect();
     keyspace
@@ -194,10 +81,10 @@ async fn token_splits_return_every_row_once(keyspace: &Keyspace) {
         rows.into_iter()
             .map(|(id, group, set, weight)| {
                 vec![
-                    bytes(id.as_bytes()),
+                    Some(Bytes::copy_from_slice(id.as_bytes())),
                     group.map(Bytes::from),
                     set.map(tags),
-                    weight.and_then(|weight| bytes(&weight.to_be_bytes())),
+                    weight.map(int),
                 ]
             })
             .collect(),
@@ -339,6 +226,32 @@ async fn several_partitions_are_sliced_each(keyspace: &Keyspace) {
     }
 }
 
+async fn a_row_on_a_bound_belongs_to_the_split_below(keyspace: &Keyspace) {
+    keyspace.run(ROUTES).await;
+    keyspace.run("CREATE TABLE t (id uuid PRIMARY KEY)").await;
+    let mut ids = mixed_ids(60);
+    ids.sort_by(|a, b| cassandra_order(*a, *b));
+    keyspace.insert(ROUTE, ids.iter().map(|id| ("routes", *id))).await;
+    keyspace.insert("INSERT INTO t (id) VALUES (?)", ids.iter().map(|id| (*id,))).await;
+    let source = keyspace.source().await;
+    let tokens: Vec<i64> = keyspace.column("SELECT token(id) FROM t").await;
+    assert!(tokens.is_sorted() && tokens.len() == ids.len());
+    let sizing = Arc::new(PageSizing::new(1_000));
+    for at in 1..ids.len() {
+        let slice =
+            Range::Slice { partition: "routes".to_owned(), after: Some(ids[at - 1]), upto: Some(ids[at]) };
+        let range = Range::Tokens { after: Some(tokens[at - 1]), upto: Some(tokens[at]) };
+        for (table, range) in [("routes", slice), ("t", range)] {
+            let split = Split { table: table.to_owned(), index: at, range, replicas: Vec::new(), share: 0.0 };
+            let rows = read(&source, &split, &columns(&["id"]), &sizing).await.concat();
+            assert_eq!(rows.len(), 1, "{split}");
+            if table == "routes" {
+                assert_eq!(rows[0][0].as_deref(), Some(&ids[at].as_bytes()[..]), "{split}");
+            }
+        }
+    }
+}
+
 async fn a_page_changes_its_size_between_two_requests(keyspace: &Keyspace) {
     keyspace.run("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
     keyspace.insert("INSERT INTO t (id, v) VALUES (?, 'x')", (0..3_000_i32).map(|n| (n,))).await;
@@ -407,7 +320,7 @@ async fn counters_are_read_by_all_five_key_columns(keyspace: &Keyspace) {
     assert!(!table.column("value").unwrap().has_ttl());
     assert_eq!(splits(&source, &table.name, 3, true).await.len(), 3);
     let rows = read_all(&source, &table.name, (3, true), &columns(&["route_id", "value"]), 10_000).await;
-    assert!(rows.iter().all(|row| row[1] == bytes(&7_i64.to_be_bytes())));
+    assert!(rows.iter().all(|row| row[1].as_deref() == Some(&7_i64.to_be_bytes()[..])));
     let found: BTreeSet<_> = rows.iter().map(|row| row[0].clone().unwrap()).collect();
     assert_eq!((rows.len(), found.len()), (5_000, 5_000));
 }
@@ -455,7 +368,7 @@ async fn remaining_lifetimes_count_from_the_servers_clock(keyspace: &Keyspace) {
     let mut pages = source.open(selection, split, Arc::new(PageSizing::new(1000))).await.unwrap();
     let page = pages.next().await.unwrap().unwrap();
     for row in cells::rows_of(&page, 3).unwrap() {
-        if row[0] == bytes(&1_i32.to_be_bytes()) {
+        if row[0] == Some(int(1)) {
             let ttl = i32::from_be_bytes(row[1].as_ref().unwrap().as_ref().try_into().unwrap());
             let expires = page.read_at + i64::from(ttl);
             assert!((before + 86_399..=after + 86_401).contains(&expires), "{before} {after} {expires}");
@@ -513,47 +426,6 @@ async fn the_catalog_names_every_column_in_key_order(keyspace: &Keyspace) {
     assert_eq!(table.column("headers").unwrap().ty.to_string(), "map<text, set<text>>");
 }
 
-async fn tombstones_end_the_split_with_advice(keyspace: &Keyspace) {
-    // Dead rows of 200 dead cells each: more tombstones than the server reads in one go, and no live row between them.
-    let columns: Vec<String> = (0..200).map(|n| format!("c{n}")).collect();
-    let defined: Vec<String> = columns.iter().map(|column| format!("{column} text")).collect();
-    keyspace.run(&format!("CREATE TABLE dead (id int PRIMARY KEY, {})", defined.join(", "))).await;
-    let nulls: Vec<String> = columns.iter().map(|column| format!("{column} = null")).collect();
-    let update = format!("UPDATE dead SET {} WHERE id = ?", nulls.join(", "));
-    keyspace.insert(&update, (0..600_i32).map(|n| (n,))).await;
-    let source = keyspace.source().await;
-    // The plan does without an estimate.
-    let cut = splits(&source, "dead", 1, false).await;
-    let selection = Arc::new(Selection {
-        table: "dead".to_owned(),
-        items: columns.iter().map(|column| SelectItem::Column(column.clone())).collect(),
-    });
-    let mut pages = source.open(selection, &cut[0], Arc::new(PageSizing::new(1 << 20))).await.unwrap();
-    let error = pages.next().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Source);
-    let report = error.report();
-    for part in ["dead split 0", "tombstones", "gc_grace_seconds", "tombstone_failure_threshold"] {
-        assert!(report.contains(part), "{part} in {report}");
-    }
-    assert!(pages.next().await.unwrap().is_none());
-}
-
-async fn a_wrong_keyspace_is_told_which_ones_hold_a_kong(keyspace: &Keyspace) {
-    keyspace.run("CREATE TABLE schema_meta (key text, subsystem text, PRIMARY KEY (key, subsystem))").await;
-    let config = ClusterConfig { keyspace: "knog".to_owned(), ..keyspace.config() };
-    let Err(error) = Cluster::connect(&config).await else {
-        panic!("connected to a keyspace that is not there")
-    };
-    assert_eq!(error.kind(), ErrorKind::Preflight);
-    let report = error.report();
-    assert!(report.contains("keyspace knog does not exist") && report.contains(&keyspace.name), "{report}");
-    let elsewhere = ClusterConfig { local_datacenter: Some("mars".to_owned()), ..keyspace.config() };
-    let Err(error) = Cluster::connect(&elsewhere).await else {
-        panic!("found a datacenter that is not there")
-    };
-    assert!(error.report().contains("datacenter1"), "{}", error.report());
-}
-
 async fn kongs_own_rows_are_read_as_values(keyspace: &Keyspace) {
     let source = keyspace.source().await;
     assert!(kong::schema_meta(&source).await.unwrap().is_empty());
@@ -592,42 +464,4 @@ async fn kongs_own_rows_are_read_as_values(keyspace: &Keyspace) {
     assert!(!kong::migrations_running(&source).await.unwrap());
     keyspace.run("INSERT INTO locks (key, owner) VALUES ('migrations', 'me')").await;
     assert!(kong::migrations_running(&source).await.unwrap());
-}
-
-#[tokio::test]
-async fn a_dead_port_fails_soon_with_one_line() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let config = ClusterConfig {
-        contact_points: vec![("127.0.0.1".to_owned(), port), ("no-such-host.invalid".to_owned(), 9042)],
-        ..ClusterConfig::default()
-    };
-    let started = Instant::now();
-    let Err(error) = Cluster::connect(&config).await else { panic!("connected to a dead port") };
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert_eq!(error.kind(), ErrorKind::Preflight);
-    let text = error.to_string();
-    assert!(text.contains(&format!("127.0.0.1:{port} (connection refused)")), "{text}");
-    assert!(text.contains("no-such-host.invalid:9042 ("), "{text}");
-    assert_eq!(text.lines().count(), 1);
-}
-
-#[tokio::test]
-async fn a_port_that_is_not_cassandras_fails_soon_with_one_line() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            drop(connection);
-        }
-    });
-    let config =
-        ClusterConfig { contact_points: vec![("127.0.0.1".to_owned(), port)], ..ClusterConfig::default() };
-    let Err(error) = Cluster::connect(&config).await else { panic!("connected to no Cassandra") };
-    server.abort();
-    assert_eq!(error.kind(), ErrorKind::Preflight);
-    let text = error.to_string();
-    assert!(text.contains(&format!("cannot connect to Cassandra at 127.0.0.1:{port}")), "{text}");
-    assert_eq!(text.lines().count(), 1);
 }

@@ -1,4 +1,4 @@
-//! The integration tests: real servers, and the program as its users run it. One module per behaviour.
+//! The integration tests: one module per behaviour, against real servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,6 +6,8 @@ mod support;
 
 mod bad_rows;
 mod breaks_off;
+mod cassandra;
+mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
 mod command_line;

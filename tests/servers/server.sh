@@ -86,6 +86,12 @@ running() {
   printf '%s\n' "$pid"
 }
 
+# serving DIR: the server of that directory runs and takes clients, so it neither starts nor stops just now.
+serving() {
+  local port
+  running "$1" >/dev/null && [ -f "$1/address" ] && read -r port _ <"$1/ports" && answers "$port"
+}
+
 # watch DIR PARENT: ends the server and drops its data once process PARENT is gone; the log stays.
 watch() {
   local dir=$1 parent=$2 since pid start

@@ -50,7 +50,7 @@ impl Generator {
             .uuid("ws_id", workspace)
             .instant("created_at", Self::created_at(index))
             .text_set("tags", &tags(&mut dice));
-        if index % 4 == 0 {
+        if index.is_multiple_of(4) {
             row = row.instant("updated_at", Self::created_at(index) + 3_600_000);
         }
         if index % 16 != 9 {
@@ -82,8 +82,8 @@ impl Generator {
                 Kind::OAuth2 => rows.extend(self.oauth2(&owner)),
             }
         }
-        if index % 3 == 0 {
-            for place in 0..1 + dice.below(2) {
+        if index.is_multiple_of(3) {
+            for place in 0..=dice.below(2) {
                 rows.push(self.group(index * 2 + place, place, consumer, workspace));
             }
         }

@@ -63,7 +63,7 @@ impl Generator {
                 .text("key_alt", pem("PRIVATE KEY", 138, &mut dice));
         }
         let mut rows = vec![stamped(row, index)];
-        for place in 0..1 + dice.below(2) {
+        for place in 0..=dice.below(2) {
             let sni = index * 2 + place;
             let row = Row::in_partition("snis")
                 // One id that any uuid order has to cope with; nothing refers to an SNI.
@@ -217,7 +217,7 @@ impl Generator {
             row = row.uuid("client_certificate_id", self.id("certificates", certificate));
         }
         let mut rows = vec![stamped(row, index)];
-        for place in 0..1 + dice.below(4) {
+        for place in 0..=dice.below(4) {
             let target = index * 8 + place;
             let address = format!("10.{}.{}.{place}:8000", index / 250 % 250, index % 250);
             let created_at = Self::created_at(target) + i64::from(dice.int(0, 999));
@@ -325,7 +325,7 @@ impl Generator {
 
     fn route_plugin(&self, index: u64, route: Uuid) -> Option<Row> {
         let scope = Scope { route: Some(route), ..Scope::default() };
-        (index % 3 == 0)
+        (index.is_multiple_of(3))
             .then(|| self.plugin("plugins/route", index, index, place(&ON_ROUTE, index / 3), scope))
     }
 }

@@ -162,7 +162,7 @@ pub(super) fn with_tag_rows(mut rows: Vec<Row>) -> Vec<Row> {
 pub(super) fn stamped(row: Row, index: u64) -> Row {
     let created_at = Generator::created_at(index);
     let row = row.instant("created_at", created_at);
-    if index % 3 == 0 { row } else { row.instant("updated_at", created_at + 86_400_000) }
+    if index.is_multiple_of(3) { row } else { row.instant("updated_at", created_at + 86_400_000) }
 }
 
 /// Some tags, often none.

@@ -27,6 +27,7 @@ use scylla::client::session::Session;
 use live::LiveKeyspace;
 use writer::Writer;
 
+use super::KongVersion;
 use super::connect::cassandra_error;
 use super::create_cassandra::{create_indexes, drop_indexes};
 use crate::error::Result;
@@ -39,6 +40,14 @@ pub use summary::{Progress, Summary};
 
 /// Wide rows in flight: they are megabytes each, and a node takes only so many bytes of requests at a time.
 const WIDE_IN_FLIGHT: usize = 4;
+
+/// The Kong version whose tables `keyspace` holds.
+///
+/// # Errors
+/// `Preflight` when they are not those of a reference version.
+pub async fn version_of(session: &Session, keyspace: &str) -> Result<KongVersion> {
+    LiveKeyspace::read(session, keyspace).await?.version()
+}
 
 /// Fills `keyspace`, which must hold the tables of a reference version and nothing beyond the bootstrap rows.
 ///

@@ -48,8 +48,11 @@ impl Generator {
     pub(super) fn traffic(&self, index: u64) -> Vec<Row> {
         let mut dice = self.dice("traffic", index);
         let at = Self::created_at(index) + i64::from(dice.int(0, 999));
-        let route =
-            if index % 2 == 0 { self.id("routes", dice.below(self.sizes.routes)) } else { Uuid::nil() };
+        let route = if index.is_multiple_of(2) {
+            self.id("routes", dice.below(self.sizes.routes))
+        } else {
+            Uuid::nil()
+        };
         let metric = |table: &'static str, period: &str| {
             Row::of(table)
                 .uuid("route_id", route)
@@ -63,7 +66,7 @@ impl Generator {
             metric("response_ratelimiting_metrics", "vidéo_hour")
                 .counter("value", i64::from(dice.int(1, 500))),
             Row::of("cluster_events")
-                .text("channel", if index % 4 == 0 { "balancer:targets" } else { "invalidations" })
+                .text("channel", if index.is_multiple_of(4) { "balancer:targets" } else { "invalidations" })
                 .instant("at", at)
                 .uuid("node_id", self.id("nodes", index % 5))
                 .uuid("id", self.id("cluster_events", index))
@@ -76,7 +79,7 @@ impl Generator {
                 .instant("created_at", Self::created_at(index))
                 .expiring(dice.int(7_200, 86_400)),
         ];
-        if index % 10 == 0 {
+        if index.is_multiple_of(10) {
             rows.push(
                 Row::of("clustering_data_planes")
                     .uuid("id", self.id("clustering_data_planes", index))

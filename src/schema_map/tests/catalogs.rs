@@ -3,13 +3,31 @@
 use crate::estate::KongVersion;
 use crate::estate::catalog::{CassandraCatalog, KeyPart, PostgresCatalog};
 use crate::source::{self, ColumnKind, CqlType};
-use crate::target::catalog::{self as target, PgKind, PgType};
+use crate::target::catalog::{self as target, PgKind, PgType, UniqueKey};
 
-/// The Kong versions with catalogs.
+/// The open-source Kong versions with catalogs.
 pub(super) const VERSIONS: [&str; 2] = ["2.8", "3.3"];
+
+/// The Enterprise versions with catalogs.
+pub(super) const ENTERPRISE: [&str; 2] = ["2.8-enterprise", "3.3-enterprise"];
+
+/// All of them.
+pub(super) fn editions() -> impl Iterator<Item = &'static str> {
+    VERSIONS.into_iter().chain(ENTERPRISE)
+}
 
 /// Both catalogs of a Kong version.
 pub(super) fn catalogs(version: &str) -> (source::Catalog, target::Catalog) {
+    if version.ends_with("-enterprise") {
+        let file = |side: &str| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/catalogs");
+            std::fs::read_to_string(format!("{folder}/kong-{version}-{side}.json")).unwrap()
+        };
+        return (
+            source_catalog(serde_json::from_str(&file("cassandra")).unwrap()),
+            target_catalog(serde_json::from_str(&file("postgres")).unwrap()),
+        );
+    }
     let version: KongVersion = version.parse().unwrap();
     (
         source_catalog(CassandraCatalog::of(version).unwrap()),
@@ -28,7 +46,8 @@ fn source_catalog(catalog: CassandraCatalog) -> source::Catalog {
             source::Column { ty: cql_type(&column.ty), name: column.name, kind }
         });
         let columns = columns.collect();
-        (name.clone(), source::Table { name, columns, default_time_to_live: 0 })
+        let ttl = i32::try_from(table.default_time_to_live).unwrap();
+        (name.clone(), source::Table { name, columns, default_time_to_live: ttl })
     });
     source::Catalog { tables: tables.collect(), ..Default::default() }
 }
@@ -43,7 +62,13 @@ fn target_catalog(catalog: PostgresCatalog) -> target::Catalog {
             generated: false,
         });
         let columns = columns.collect();
-        (name.clone(), target::Table { name, kind: 'r', columns, ..Default::default() })
+        let unique = table.constraints.iter().filter_map(|constraint| {
+            let columns = constraint.definition.strip_prefix("UNIQUE (")?.strip_suffix(')')?;
+            let columns = columns.split(", ").map(str::to_owned).collect();
+            Some(UniqueKey { name: constraint.name.clone(), columns })
+        });
+        let unique = unique.collect();
+        (name.clone(), target::Table { name, kind: 'r', columns, unique, ..Default::default() })
     });
     target::Catalog { tables: tables.collect(), ..Default::default() }
 }
@@ -63,6 +88,7 @@ fn cql_type(text: &str) -> CqlType {
         match text {
             "boolean" => CqlType::Boolean,
             "counter" => CqlType::Counter,
+            "float" => CqlType::Float,
             "int" => CqlType::Int,
             "text" => CqlType::Text,
             "timestamp" => CqlType::Timestamp,
@@ -77,7 +103,11 @@ fn pg_type(name: &str) -> PgType {
     let kind = match name {
         "bigint" => PgKind::Int8,
         "boolean" => PgKind::Bool,
+        "character(32)" => PgKind::Varchar(Some(32)),
+        "character(6)" => PgKind::Varchar(Some(6)),
+        "double precision" => PgKind::Double,
         "integer" => PgKind::Int4,
+        "json" => PgKind::Json,
         "jsonb" => PgKind::Jsonb,
         "smallint" => PgKind::Int2,
         "text" => PgKind::Text,

@@ -65,6 +65,8 @@ fn every_rule_can_be_written() {
          e = { rule = \"expires_at\", of = \"b\" }\nf = { rule = \"default\", value = -5 }\n\
          g = { rule = \"cache_key\", head = \"h\", parts = [\"a\", \"\"], if_present = true }\n\
          h = { rule = \"constant\", value = \"t\" }\ni = \"drop\"\nj = { rule = \"leave\" }\n\
+         m = { rule = \"keyring_state\", of = \"id\" }\n\
+         n = { rule = \"expires_at\", of = \"b\", optional = true }\n\
          k = { rule = \"default\", value = false }\nl = { rule = \"default\", value = \"\" }",
     );
     let (maps, _folder) = load(&[("t.toml", &text)]);
@@ -77,7 +79,9 @@ fn every_rule_can_be_written() {
         ("b", Rule::Timestamp),
         ("c", Rule::WholeSeconds),
         ("d", Rule::Workspace),
-        ("e", Rule::ExpiresAt { of: "b".to_owned() }),
+        ("e", Rule::ExpiresAt { of: "b".to_owned(), optional: false }),
+        ("m", Rule::KeyringState { of: "id".to_owned() }),
+        ("n", Rule::ExpiresAt { of: "b".to_owned(), optional: true }),
         ("f", default("-5")),
         ("h", Rule::Constant { value: "t".to_owned() }),
         ("i", Rule::Drop),
@@ -104,7 +108,7 @@ fn a_mistyped_rule_is_named_with_the_allowed_ones() {
         [
             "t.toml:5: table t, column name: unknown rule \"strip_workspce\"; did you mean \"strip_workspace\"? \
           (rules: copy, strip_workspace, timestamp, whole_seconds, workspace, expires_at, default, cache_key, \
-          constant, drop, leave)"
+          keyring_state, constant, drop, leave)"
         ]
     );
 }
@@ -118,11 +122,13 @@ fn arguments_must_fit_the_rule() {
         ),
         ("\"default\"", "rule default needs `value`, as in { rule = \"default\", value = ... }"),
         ("{ rule = \"copy\", of = \"id\" }", "rule copy takes no `of`"),
+        ("{ rule = \"copy\", optional = true }", "rule copy takes no `optional`"),
+        ("{ rule = \"expires_at\", of = \"id\", optional = 1 }", "`optional` must be true or false"),
         ("{ if_present = true }", "`rule` is missing, as in { rule = \"copy\", if_present = true }"),
         (
             "{ rule = \"copy\", if_presnt = true }",
             "unknown key \"if_presnt\"; did you mean \"if_present\"? \
-          (keys: rule, if_present, of, value, head, parts)",
+          (keys: rule, if_present, of, optional, value, head, parts)",
         ),
         ("{ rule = \"copy\", if_present = 1 }", "`if_present` must be true or false"),
         ("{ rule = \"default\", value = 1.5 }", "`value` must be a text, a whole number, true or false"),

@@ -3,8 +3,11 @@
 mod built_in_maps;
 mod catalogs;
 mod decisions;
+mod derived_maps;
+mod enterprise_maps;
 mod map_files;
 mod misfits;
+mod rendered_maps;
 
 use super::{Decided, Decision, TableMapping};
 

@@ -102,7 +102,8 @@ fn with_columns(mut table: Table, mut columns: Vec<(i32, Column)>) -> Table {
 }
 
 async fn user_types(session: &Session, keyspace: &str) -> Result<BTreeMap<String, Vec<(String, CqlType)>>> {
-    let types: Vec<(String, Option<Vec<String>>, Option<Vec<String>>)> = rows(
+    type Row = (String, Option<Vec<String>>, Option<Vec<String>>);
+    let types: Vec<Row> = rows(
         session,
         "SELECT type_name, field_names, field_types FROM system_schema.types WHERE keyspace_name = ?",
         (keyspace,),

@@ -44,6 +44,11 @@ impl Consistency {
         matches!(self, Self::LocalQuorum | Self::LocalOne)
     }
 
+    /// The name of a driver's level, also of one that is not for reading rows.
+    pub(super) fn name_of_driver(level: scylla::statement::Consistency) -> &'static str {
+        NAMES.iter().find(|(own, _)| own.of_driver() == level).map_or("of the request", |(_, name)| name)
+    }
+
     pub(super) fn of_driver(self) -> scylla::statement::Consistency {
         use scylla::statement::Consistency as Driver;
         match self {

@@ -12,6 +12,7 @@ use scylla::errors::{
     RequestAttemptError, RequestError,
 };
 
+use super::Consistency;
 use crate::error::{Error, ErrorKind};
 
 /// Why a request failed.
@@ -24,7 +25,7 @@ pub(super) enum Trouble {
     /// A replica gave up reading.
     ReadFailed { failures: i32, tombstones: bool },
     /// Too few replicas are alive for the consistency.
-    Unavailable { consistency: String, required: i32, alive: i32 },
+    Unavailable { consistency: &'static str, required: i32, alive: i32 },
     /// The coordinator sheds load or is just starting.
     Overloaded,
     /// The server broke down on the request.
@@ -178,7 +179,7 @@ impl From<&DbError> for Trouble {
                 Self::ReadFailed { failures: *numfailures, tombstones: false }
             }
             DbError::Unavailable { consistency, required, alive } => Self::Unavailable {
-                consistency: consistency.to_string().to_lowercase(),
+                consistency: Consistency::name_of_driver(*consistency),
                 required: *required,
                 alive: *alive,
             },
@@ -342,6 +343,14 @@ mod tests {
         let report = trouble.while_reading("consumers split 3").report();
         assert!(report.contains("consumers split 3") && report.contains("gc_grace_seconds"), "{report}");
         assert!(!report.contains("hunter2"), "{report}");
+    }
+
+    #[test]
+    fn too_few_replicas_are_counted() {
+        let level = scylla::statement::Consistency::LocalQuorum;
+        let error = DbError::Unavailable { consistency: level, required: 2, alive: 1 };
+        let text = attempt(error, "").while_reading("consumers split 0").to_string();
+        assert!(text.contains("consistency local_quorum needs 2 replicas, 1 are alive"), "{text}");
     }
 
     #[test]

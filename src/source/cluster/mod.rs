@@ -174,7 +174,7 @@ fn datacenter(session: &Session, config: &ClusterConfig, contacts: &[SocketAddr]
     let state = session.get_cluster_state();
     let nodes = state.get_nodes_info();
     let Some(wanted) = &config.local_datacenter else {
-        let contact = |contact: &SocketAddr| nodes.iter().find(|node| address(node) == *contact);
+        let contact = |contact: &SocketAddr| nodes.iter().find(|node| node.address.ip() == contact.ip());
         return Ok(contacts.iter().find_map(contact).and_then(|node| node.datacenter.clone()));
     };
     if nodes.iter().any(|node| node.datacenter.as_ref() == Some(wanted)) {

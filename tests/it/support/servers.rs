@@ -72,10 +72,20 @@ impl Postgres {
 /// When it cannot be started, with the reason: a test that does not run proves nothing.
 pub fn cassandra(version: &str) -> &'static Cassandra {
     static SERVERS: Started<Cassandra> = Started::new();
-    SERVERS.get("cassandra", version, |address| {
+    // Without `--volatile` a keyspace with Kong's tables takes five times as long.
+    SERVERS.get("cassandra", version, &["--volatile"], |address| {
         let (host, port) = address.rsplit_once(':')?;
         Some(Cassandra { version: version.to_owned(), host: host.to_owned(), port: port.parse().ok()? })
     })
+}
+
+/// A Cassandra that wants a password; its first user is `cassandra`, with that word as the password.
+///
+/// # Panics
+///
+/// When it cannot be started, with the reason.
+pub fn cassandra_with_users() -> &'static Cassandra {
+    cassandra("5.0+users")
 }
 
 /// The `PostgreSQL` of that line (`9.6`, `12`, `15`, `16`, `17`, `18`).
@@ -85,7 +95,7 @@ pub fn cassandra(version: &str) -> &'static Cassandra {
 /// When it cannot be started, with the reason.
 pub fn postgres(version: &str) -> &'static Postgres {
     static SERVERS: Started<Postgres> = Started::new();
-    SERVERS.get("postgres", version, |address| {
+    SERVERS.get("postgres", version, &[], |address| {
         let parsed = Url::parse(address).ok()?;
         Some(Postgres {
             version: version.to_owned(),
@@ -127,12 +137,18 @@ impl<S> Started<S> {
     }
 
     /// The map is locked only for the look-up, so that servers of different lines start side by side.
-    fn get(&self, kind: &str, version: &str, parse: impl FnOnce(&str) -> Option<S>) -> &'static S {
+    fn get(
+        &self,
+        kind: &str,
+        version: &str,
+        options: &[&str],
+        parse: impl FnOnce(&str) -> Option<S>,
+    ) -> &'static S {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = *slots.entry(version.to_owned()).or_insert_with(|| Box::leak(Box::new(OnceLock::new())));
         drop(slots);
         let outcome = slot.get_or_init(|| {
-            let address = address(kind, version)?;
+            let address = address(kind, version, options)?;
             parse(&address)
                 .ok_or_else(|| format!("{kind} {version}: `{address}` is no address of such a server"))
         });
@@ -144,16 +160,23 @@ impl<S> Started<S> {
 }
 
 /// Where the server listens: what the environment says, else what the script that starts one prints.
-fn address(kind: &str, version: &str) -> Outcome<String> {
-    let variable = format!("KONGFERRY_TEST_{}_{}", kind.to_uppercase(), version.replace('.', "_"));
+fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
+    let variable =
+        format!("KONGFERRY_TEST_{}_{}", kind.to_uppercase(), version.replace(['.', '+'], "_").to_uppercase());
     if let Ok(address) = env::var(&variable) {
         return Ok(address);
     }
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (line, login): (_, &[&str]) = match version.strip_suffix("+users") {
+        Some(line) => (line, &["--auth"]),
+        None => (version, &[]),
+    };
     let output = Command::new(checkout.join("tests/servers").join(kind))
-        .args(["start", version])
+        .args(["start", line])
         .arg(run_directory(checkout).join(format!("{kind}-{version}")))
         .args(["--parent", &process::id().to_string()])
+        .args(login)
+        .args(options)
         .output()
         .map_err(|error| format!("tests/servers/{kind} did not run: {error}"))?;
     if !output.status.success() {

@@ -33,15 +33,16 @@ pub struct Keyspace {
 /// The filled estate of a Kong version on a Cassandra line. Filled once per run, and only read.
 pub async fn filled(line: &str, version: KongVersion) -> &'static Keyspace {
     static FILLED: Once<Keyspace> = Once::new();
-    let label = format!("{line} {version}");
-    FILLED
-        .get(&label, || async move {
-            let keyspace = empty(line, version, "filled", None).await;
-            let spec = FillSpec { consumers: CONSUMERS, odd: true, concurrency: 64, ..FillSpec::default() };
-            estate::fill(&keyspace.session, &keyspace.name, &spec).await.unwrap();
-            keyspace
-        })
-        .await
+    let spec = FillSpec { consumers: CONSUMERS, ..FillSpec::default() };
+    FILLED.get(&format!("{line} {version}"), || filled_with(line, version, spec)).await
+}
+
+/// An estate of this size with odd rows.
+pub async fn filled_with(line: &str, version: KongVersion, size: FillSpec) -> Keyspace {
+    let keyspace = empty(line, version, "filled", None).await;
+    let spec = FillSpec { odd: true, concurrency: 64, ..size };
+    estate::fill(&keyspace.session, &keyspace.name, &spec).await.unwrap();
+    keyspace
 }
 
 /// A keyspace as a fresh Gateway leaves it, without secondary indexes; `workspace` is the id of its workspace `default`.
@@ -96,5 +97,10 @@ impl Keyspace {
     pub async fn insert(&self, table: &str, row: &serde_json::Value, ttl: Option<i32>) {
         let using = ttl.map_or_else(String::new, |ttl| format!(" USING TTL {ttl}"));
         self.execute(&format!("INSERT INTO {{ks}}.{table} JSON ?{using}"), (row.to_string(),)).await;
+    }
+
+    /// Drops it, where it is a test's own.
+    pub async fn remove(self) {
+        self.execute("DROP KEYSPACE {ks}", ()).await;
     }
 }

@@ -138,6 +138,14 @@ impl Run {
         self.stderr.lines().find(|line| line.starts_with("error:")).unwrap_or_default()
     }
 
+    /// The statement that a refusal prints for emptying the target.
+    #[track_caller]
+    pub fn statement(&self) -> &str {
+        let found = self.stderr.find("BEGIN;").zip(self.stderr.rfind("COMMIT;"));
+        let (begin, end) = found.unwrap_or_else(|| panic!("no statement:\n{}", self.transcript()));
+        &self.stderr[begin..end + "COMMIT;".len()]
+    }
+
     /// Everything about the run, for messages.
     pub fn transcript(&self) -> String {
         format!(

@@ -139,7 +139,7 @@ async fn check_passwords(target: &Database) {
         let password = kongferry::estate::fill::basic_auth_password(id);
         let consumer = row["consumer_id"].as_str().unwrap();
         let hash = Sha1::digest(format!("{password}{consumer}"));
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = format!("{hash:x}");
         if row["password"].as_str() == Some(hash.as_str()) {
             checked += 1;
         }

@@ -189,7 +189,8 @@ async fn check_passwords(target: &Database) {
         let id: Uuid = id.parse().unwrap();
         let password = kongferry::estate::fill::basic_auth_password(id);
         let consumer = row["consumer_id"].as_str().unwrap();
-        let hash = format!("{:x}", Sha1::digest(format!("{password}{consumer}")));
+        let hash = Sha1::digest(format!("{password}{consumer}"));
+        let hash = format!("{hash:x}");
         if row["password"].as_str() == Some(hash.as_str()) {
             checked += 1;
         }

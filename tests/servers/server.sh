@@ -63,13 +63,15 @@ free_port() {
 
 # started_at PID: when that process started, empty if it is gone. Tells a process from a later one with the same number.
 started_at() {
-  local stat
+  local stat threads
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
   stat=${stat##*) }
-  case $stat in
-    Z* | X*) ;;
-    *) awk '{ print $20 }' <<<"$stat" ;;
-  esac
+  # A process that ended and was not waited for. While it has other threads, its ports and files are still open.
+  if [[ $stat == [ZX]* ]]; then
+    threads=("/proc/$1/task/"*)
+    [ ${#threads[@]} -gt 1 ] || return 0
+  fi
+  awk '{ print $20 }' <<<"$stat"
 }
 
 # remember DIR PID: this process is the server of that directory.

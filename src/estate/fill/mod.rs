@@ -32,6 +32,9 @@ use super::connect::cassandra_error;
 use super::create_cassandra::{create_indexes, drop_indexes};
 use crate::error::Result;
 
+pub(in crate::estate) use dice::Dice;
+pub(in crate::estate) use plugin_config::lua_json;
+
 pub use credential::{basic_auth_hash, basic_auth_password, oauth2_client_secret, oauth2_client_secret_hash};
 pub use generate::{Generator, Unit};
 pub use row::Row;

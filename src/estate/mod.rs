@@ -15,5 +15,5 @@ mod version;
 pub use connect::{connect_cassandra, connect_postgres};
 pub use create_cassandra::{CreateOptions, create_cassandra, create_indexes, drop_indexes};
 pub use create_postgres::{create_postgres, create_postgres_with};
-pub use fill::{FillSpec, Progress, Summary, fill, fill_with_progress, version_of};
+pub use fill::{FillSpec, Progress, Summary, edition_of, fill, fill_with_progress, version_of};
 pub use version::{Edition, KongVersion};

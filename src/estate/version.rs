@@ -43,7 +43,7 @@ impl Edition {
     pub const ALL: [Self; 2] = [Self::OpenSource, Self::Enterprise];
 
     /// A table that every Enterprise datastore has, and no other.
-    pub(super) const MARK: &'static str = "rbac_users";
+    pub(in crate::estate) const MARK: &'static str = "rbac_users";
 }
 
 impl fmt::Display for Edition {

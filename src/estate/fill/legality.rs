@@ -138,7 +138,6 @@ fn arriving(rows: &[Row], catalog: &PostgresCatalog) -> BTreeMap<String, Vec<Cel
         ("sessions", &["session_id"]),
         ("acme_storage", &["key", "value"]),
         ("keyauth_enc_credentials", &["consumer_id", "key"]),
-        ("rbac_users", &["user_token"]),
         ("audit_objects", &["dao_name"]),
     ]);
     let mut tables: BTreeMap<String, Vec<Cells>> = BTreeMap::new();

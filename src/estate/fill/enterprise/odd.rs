@@ -128,7 +128,6 @@ impl Generator {
                 .uuid("consumer_id", self.odd_id("consumers", 200))
                 .tallies("attempts", &[("127.0.0.1", 3)]),
             Row::of("audit_objects").uuid("id", self.odd_id("ghost/audit_objects", 0)),
-            Row::of("rbac_users").uuid("id", self.odd_id("ghost/rbac_users", 0)).bool("enabled", true),
         ];
         let key = self
             .odd_in_default("keyauth_enc_credentials", 0)

@@ -221,10 +221,10 @@ fn create_table(keyspace: &str, name: &str, table: &CassandraTable) -> String {
         .filter(|column| column.key == Some(KeyPart::Clustering))
         .map(|column| column.name.as_str())
         .collect();
-    if clustering.iter().any(|part| descending(&part)) {
+    if clustering.iter().any(|part| descending(part)) {
         let order: Vec<String> = clustering
             .iter()
-            .map(|part| format!("\"{part}\" {}", if descending(&part) { "DESC" } else { "ASC" }))
+            .map(|part| format!("\"{part}\" {}", if descending(part) { "DESC" } else { "ASC" }))
             .collect();
         let _ = write!(cql, " AND CLUSTERING ORDER BY ({})", order.join(", "));
     }

@@ -125,7 +125,10 @@ pub(super) fn children_first<'a>(
     let levels = load_levels(catalog, &names)?;
     // Rows of tags are found through the entities they belong to, to which no foreign key leads.
     let tags = names.contains(TAGS).then(|| TAGS.to_owned());
-    Ok(tags.into_iter().chain(levels.levels.into_iter().rev().flatten().filter(|name| name != TAGS)).collect())
+    Ok(tags
+        .into_iter()
+        .chain(levels.levels.into_iter().rev().flatten().filter(|name| name != TAGS))
+        .collect())
 }
 
 /// What happens to the bootstrap rows of each table, given the tables that are copied.
@@ -144,8 +147,11 @@ impl Fate {
     pub fn of(catalog: &Catalog, copied: &BTreeSet<String>) -> Self {
         let known: Vec<&Table> =
             catalog.tables.values().filter(|table| bootstrap_rows(catalog, table).is_some()).collect();
-        let mut emptied: BTreeSet<String> =
-            known.iter().filter(|table| copied.contains(&table.name)).map(|table| table.name.clone()).collect();
+        let mut emptied: BTreeSet<String> = known
+            .iter()
+            .filter(|table| copied.contains(&table.name))
+            .map(|table| table.name.clone())
+            .collect();
         let replaced = emptied.contains(WORKSPACES);
         loop {
             let more: Vec<String> = known
@@ -158,7 +164,8 @@ impl Fate {
                         let parent = key.parent.1.as_str();
                         let to_workspace = parent == WORKSPACES && key.columns.len() == 1;
                         // A key that holds the workspace as well lets neither of its rows move alone.
-                        let stuck = replaced && key.columns.len() > 1 && known.iter().any(|one| one.name == parent);
+                        let stuck =
+                            replaced && key.columns.len() > 1 && known.iter().any(|one| one.name == parent);
                         stuck || emptied.contains(parent) && !to_workspace
                     }),
                 })
@@ -173,9 +180,10 @@ impl Fate {
             .iter()
             .filter(|table| replaced && !emptied.contains(&table.name))
             .filter_map(|table| {
-                let key = table.foreign_keys.iter().find(|key| {
-                    key.parent == (catalog.schema.clone(), WORKSPACES.to_owned())
-                })?;
+                let key = table
+                    .foreign_keys
+                    .iter()
+                    .find(|key| key.parent == (catalog.schema.clone(), WORKSPACES.to_owned()))?;
                 Some((table.name.clone(), key.columns.first()?.clone()))
             })
             .collect();

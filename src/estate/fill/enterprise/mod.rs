@@ -8,6 +8,8 @@ mod platform;
 mod plugins;
 mod portal;
 mod record;
+#[cfg(test)]
+mod secrets_tests;
 mod token;
 
 pub use token::{rbac_token, rbac_token_ident};

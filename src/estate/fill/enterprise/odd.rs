@@ -19,7 +19,7 @@ impl Generator {
         }
         let mut rows = self.odd_access_control();
         rows.extend(self.odd_portal());
-        rows.extend(self.odd_keyring());
+        rows.extend(Self::odd_keyring());
         rows.extend(self.enterprise_ghosts());
         rows
     }
@@ -105,7 +105,7 @@ impl Generator {
         ]
     }
 
-    fn odd_keyring(&self) -> Vec<Row> {
+    fn odd_keyring() -> Vec<Row> {
         vec![
             // Seconds in the millisecond column, and no state.
             Row::of("keyring_meta")

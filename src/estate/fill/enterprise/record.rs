@@ -58,7 +58,7 @@ impl Generator {
                 request.text("payload", r#"{"username":"x\ny"}"#).text("removed_from_payload", "password");
         }
         // Rows of before 3.2 lack the names.
-        if self.version == KongVersion::V3_3 && index % 5 != 0 {
+        if self.version == KongVersion::V3_3 && !index.is_multiple_of(5) {
             request = request
                 .text("request_source", "kong-manager")
                 .maybe_text("rbac_user_name", user.map(|_| "ops"));

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kongferry::error::{Error, ErrorKind, Result};
 use kongferry::estate::{
-    self, CreateOptions, FillSpec, KongVersion, Progress, connect_cassandra, connect_postgres,
+    self, CreateOptions, Edition, FillSpec, KongVersion, Progress, connect_cassandra, connect_postgres,
 };
 use scylla::client::session::Session;
 use secrecy::SecretString;
@@ -65,6 +65,12 @@ struct Create {
     /// Kong version: 2.8 or 3.3.
     #[arg(long, value_name = "VERSION")]
     kong: String,
+    /// Creates the tables of Kong Gateway Enterprise, too.
+    #[arg(long)]
+    enterprise: bool,
+    /// Bootstraps Enterprise as with KONG_PASSWORD, which holds the password: with an administrator kong_admin.
+    #[arg(long, requires = "enterprise")]
+    password_bootstrap: bool,
     /// Cassandra node, HOST:PORT.
     #[arg(long, value_name = "HOST:PORT", required_unless_present = "postgres")]
     cassandra: Option<String>,
@@ -169,17 +175,21 @@ impl Login {
 impl Create {
     async fn run(self) -> Result<()> {
         let version: KongVersion = self.kong.parse()?;
+        let edition = if self.enterprise { Edition::Enterprise } else { Edition::OpenSource };
+        let kong = if self.enterprise { format!("{version} Enterprise") } else { version.to_string() };
+        let options = CreateOptions {
+            replication: self.replication,
+            indexes: !self.without_indexes,
+            edition,
+            admin_password: self.password_bootstrap.then(admin_password).transpose()?,
+            ..CreateOptions::default()
+        };
         if let Some(contact) = &self.cassandra {
             let start = Instant::now();
             let session = self.login.connect(contact).await?;
-            let options = CreateOptions {
-                replication: self.replication,
-                indexes: !self.without_indexes,
-                ..CreateOptions::default()
-            };
             let workspace = estate::create_cassandra(&session, &self.keyspace, version, &options).await?;
             println!(
-                "Kong {version} on Cassandra: keyspace {}, workspace default {workspace} ({:.1} s)",
+                "Kong {kong} on Cassandra: keyspace {}, workspace default {workspace} ({:.1} s)",
                 self.keyspace,
                 start.elapsed().as_secs_f64()
             );
@@ -187,15 +197,27 @@ impl Create {
         if let Some(url) = &self.postgres {
             let start = Instant::now();
             let client = connect_postgres(url).await?;
-            let workspace = estate::create_postgres(&client, &self.schema, version).await?;
+            let workspace = estate::create_postgres_with(&client, &self.schema, version, &options).await?;
             println!(
-                "Kong {version} on PostgreSQL: schema {}, workspace default {workspace} ({:.1} s)",
+                "Kong {kong} on PostgreSQL: schema {}, workspace default {workspace} ({:.1} s)",
                 self.schema,
                 start.elapsed().as_secs_f64()
             );
         }
         Ok(())
     }
+}
+
+/// The password in KONG_PASSWORD, where the bootstrap of Enterprise looks for it.
+fn admin_password() -> Result<SecretString> {
+    std::env::var("KONG_PASSWORD")
+        .ok()
+        .filter(|password| !password.is_empty())
+        .map(SecretString::from)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "environment variable KONG_PASSWORD holds no password")
+                .remedy("set it, or leave out --password-bootstrap")
+        })
 }
 
 impl Fill {

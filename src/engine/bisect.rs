@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::load::{Loading, begin};
+use super::load::Loading;
 use super::shaping::ShapedPages;
 use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,8 +18,14 @@ use crate::transform::Shaped;
 const SAVEPOINT: &str = "kongferry_attempt";
 
 /// The error of the first row that the target refuses, or `refused` itself when no single row does (any more).
-pub(super) async fn find_row(loading: Loading<'_>, piece: &Piece, refused: Error) -> Error {
-    match search(loading, piece).await {
+/// `transaction` is one in which the piece could begin anew.
+pub(super) async fn find_row(
+    loading: Loading<'_>,
+    piece: &Piece,
+    transaction: Result<LoadTransaction>,
+    refused: Error,
+) -> Error {
+    match search(loading, piece, transaction).await {
         Ok(Some(found)) => found,
         Ok(None) => refused.remedy(
             "reading the split once more showed no row at fault; something changed meanwhile, so run again",
@@ -28,8 +34,12 @@ pub(super) async fn find_row(loading: Loading<'_>, piece: &Piece, refused: Error
     }
 }
 
-async fn search(loading: Loading<'_>, piece: &Piece) -> Result<Option<Error>> {
-    let mut transaction = begin(loading.target, piece).await?;
+async fn search(
+    loading: Loading<'_>,
+    piece: &Piece,
+    transaction: Result<LoadTransaction>,
+) -> Result<Option<Error>> {
+    let mut transaction = transaction?;
     for split in &piece.splits {
         let mut pages = ShapedPages::open(loading.source, &piece.plan, split).await?;
         while let Some((page, shaped)) = pages.next().await? {

@@ -32,14 +32,16 @@ pub struct Loading<'a> {
 pub async fn load(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals> {
     match attempt(loading, piece).await {
         // COPY says which constraint refused, not which row: read again and find it.
-        Err(Failure::Refused(error)) => Err(bisect::find_row(loading, piece, error).await),
+        Err(Failure::Refused(error)) => {
+            Err(bisect::find_row(loading, piece, loading.target.begin().await, error).await)
+        }
         Err(Failure::Other(error)) => Err(error),
         Ok(totals) => Ok(totals),
     }
 }
 
 /// Why a piece was not loaded.
-enum Failure {
+pub(super) enum Failure {
     /// The target refused a row.
     Refused(Error),
     /// Anything else.
@@ -59,15 +61,34 @@ impl Failure {
 }
 
 async fn attempt(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals, Failure> {
-    let plan = &piece.plan;
     let mut tuples = Tuples::of(loading, piece);
-    // An empty split costs the target nothing; but even a source without rows takes the place of the bootstrap rows.
+    // An empty split costs the target nothing.
+    let Some(first) = tuples.next().await? else { return Ok(tuples.totals) };
+    let mut transaction = loading.target.begin().await?;
+    send(&mut transaction, &mut tuples, Some(first)).await?;
+    loading.stop.check()?;
+    transaction.commit().await.map_err(Failure::of_copy)?;
+    Ok(tuples.totals)
+}
+
+/// Loads `piece` in a transaction that does more than this; returns its totals.
+pub(super) async fn load_within(
+    loading: Loading<'_>,
+    piece: &Piece,
+    transaction: &mut LoadTransaction,
+) -> Result<TableTotals, Failure> {
+    let mut tuples = Tuples::of(loading, piece);
     let first = tuples.next().await?;
-    if first.is_none() && !plan.merge {
-        return Ok(tuples.totals);
-    }
-    let mut transaction = begin(loading.target, piece).await?;
-    let mut copy = open(&mut transaction, piece).await?;
+    send(transaction, &mut tuples, first).await?;
+    Ok(tuples.totals)
+}
+
+async fn send(
+    transaction: &mut LoadTransaction,
+    tuples: &mut Tuples<'_>,
+    first: Option<Bytes>,
+) -> Result<(), Failure> {
+    let mut copy = open(transaction, tuples.piece).await?;
     let mut next = first;
     while let Some(bytes) = next {
         copy.send(bytes).await.map_err(|failure| Failure::of_copy(failure.error))?;
@@ -75,27 +96,14 @@ async fn attempt(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals, Fai
     }
     let accepted = copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;
     let expected = tuples.totals.loaded;
-    if accepted != expected {
-        return Err(Failure::Other(
-            Error::new(
-                ErrorKind::Target,
-                format!("{}: COPY accepted {accepted} rows of {expected} sent", plan.table),
-            )
+    if accepted == expected {
+        return Ok(());
+    }
+    let table = &tuples.piece.plan.table;
+    Err(Failure::Other(
+        Error::new(ErrorKind::Target, format!("{table}: COPY accepted {accepted} rows of {expected} sent"))
             .remedy("look for rules or triggers on this table that drop rows; nothing of this split was committed"),
-        ));
-    }
-    loading.stop.check()?;
-    transaction.commit().await.map_err(Failure::of_copy)?;
-    Ok(tuples.totals)
-}
-
-/// Begins the transaction of `piece`; in a merged table the bootstrap rows go first.
-pub(super) async fn begin(target: &Target, piece: &Piece) -> Result<LoadTransaction> {
-    let mut transaction = target.begin().await?;
-    if piece.plan.merge {
-        transaction.delete_all(&piece.plan.table).await?;
-    }
-    Ok(transaction)
+    ))
 }
 
 async fn open<'tx>(transaction: &'tx mut LoadTransaction, piece: &Piece) -> Result<CopyStream<'tx>> {

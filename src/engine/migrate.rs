@@ -1,4 +1,5 @@
-//! The run itself: level after level, parents first; then both sides are counted.
+//! The run itself: the bootstrap rows give way, level after level is loaded, parents first, what follows from the rows is
+//! worked out, and both sides are counted.
 
 use super::events::{Event, Events};
 use super::load::{Loading, load};
@@ -6,6 +7,7 @@ use super::plan::Plan;
 use super::preflight::Sides;
 use super::totals::TableTotals;
 use super::workers::{self, Piece, Stop};
+use super::{seed, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::verify::counts::{self, TableCount};
 
@@ -24,6 +26,11 @@ pub async fn migrate(
     let mut totals = vec![TableTotals::default(); plan.tables.len()];
     events
         .tell(Event::Tables(plan.tables.iter().map(|table| (table.table.clone(), table.estimate)).collect()));
+    let loading = Loading { source: &*sides.source, target: &sides.target, started, stop, events };
+    let seeded = seed::seed(loading, &sides.catalog, plan).await?;
+    if let Some((sum, part)) = seeded.and_then(|(table, part)| Some((totals.get_mut(table)?, part))) {
+        sum.merge(part);
+    }
     for level in plan.levels() {
         let work = {
             let (sides, stop, events) = (sides.clone(), stop.clone(), events.clone());
@@ -42,7 +49,7 @@ pub async fn migrate(
             }
         };
         let harvest =
-            workers::run(workers::pieces(level), workers, plan.tables.len(), stop, events, work).await;
+            workers::run(seed::pieces_left(level), workers, plan.tables.len(), stop, events, work).await;
         for (sum, part) in totals.iter_mut().zip(harvest.totals) {
             sum.merge(part);
         }
@@ -54,6 +61,7 @@ pub async fn migrate(
             return Err(half_done(first, &totals));
         }
     }
+    settle::settle(sides, plan, events).await.map_err(|failure| half_done(failure, &totals))?;
     events.stage("Counting both sides");
     counts::compare(&sides.target, plan, &totals, true).await
 }

@@ -1,8 +1,9 @@
 //! Station 5: the only place that sees both sides.
 //!
 //! In: two open servers and the maps. Out: a loaded target and the [`totals`] of every table. [`preflight`] refuses what
-//! must not start, [`plan`] decides what is read and in which order, [`workers`] own one split each from its first page to
-//! its commit ([`load`]), and [`events`] tell the observer thread what happens.
+//! must not start, [`plan`] decides what is read and in which order, [`seed`] makes room by taking the bootstrap rows away,
+//! [`workers`] own one split each from its first page to its commit ([`load`]), [`settle`] sees to what follows from the rows,
+//! and [`events`] tell the observer thread what happens.
 
 pub mod bisect;
 pub mod events;
@@ -13,6 +14,8 @@ pub mod migrate;
 pub mod plan;
 pub mod preflight;
 pub mod scan;
+pub mod seed;
+pub mod settle;
 pub mod shaping;
 pub mod totals;
 pub mod workers;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::keyring::Keyring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::decide::{Decided, Decision};
-use crate::schema_map::{Origin, Production, TableMapping};
+use crate::schema_map::{Origin, Production, Sequence, TableMapping};
 use crate::source::{Cut, PageSizing, Selection, Source, Split};
 use crate::target;
 use crate::target::levels::load_levels;
@@ -43,8 +43,7 @@ pub struct TablePlan {
     pub level: usize,
     /// The target's bootstrap rows give way to the source's.
     pub merge: bool,
-    /// All splits go into one transaction: rows that are replaced and rows that replace them must commit together (merge),
-    /// or rows refer to rows of the same table.
+    /// All splits go into one transaction: rows take the place of bootstrap rows (few), or refer to rows of the same table.
     pub one_transaction: bool,
     /// All splits go into one COPY statement: rows refer to rows of the same table, which `PostgreSQL` checks when a
     /// statement ends.
@@ -59,6 +58,8 @@ pub struct TablePlan {
     pub shaper: Arc<RowShaper>,
     /// Target columns in COPY order.
     pub columns: Vec<String>,
+    /// Sequences behind written columns.
+    pub sequences: Vec<Sequence>,
     /// Target column that holds the instant of expiry.
     pub expiry_column: Option<String>,
     /// Parts to read.
@@ -164,6 +165,7 @@ impl Plan {
                 sizing: Arc::new(PageSizing::new(options.page_bytes())),
                 origin: mapping.origin,
                 map_hash: mapping.hash,
+                sequences: mapping.sequences,
                 selection: Arc::new(mapping.selection),
                 table: mapping.table,
             });
@@ -178,6 +180,16 @@ impl Plan {
             notes,
             keyring: Keyring::default(),
         })
+    }
+
+    /// Names of the tables to copy.
+    pub fn copied(&self) -> BTreeSet<String> {
+        self.tables.iter().map(|table| table.table.clone()).collect()
+    }
+
+    /// Names of the tables that are not copied.
+    pub fn left_out(&self) -> BTreeSet<String> {
+        self.skipped.iter().map(|table| table.table.clone()).collect()
     }
 
     /// Tables by foreign-key level, lowest first.

@@ -7,11 +7,13 @@ use super::events::Events;
 use super::evidence;
 use super::keyring::Keyring;
 use super::plan::{Plan, PlanOptions};
+use super::{seed, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::decide::{Findings, decide_with, to_sample};
 use crate::schema_map::{Choice, MapSet};
 use crate::schema_state;
 use crate::source::{Source, kong};
+use crate::target::bootstrap::Fate;
 use crate::target::fresh::check_fresh;
 use crate::target::privileges::check_privileges;
 use crate::target::sessions::other_sessions;
@@ -120,15 +122,12 @@ impl Sides {
                 other.count, other.user
             ));
         }
-        let names = |merged: bool| -> BTreeSet<String> {
-            plan.tables
-                .iter()
-                .filter(|table| table.merge || !merged)
-                .map(|table| table.table.clone())
-                .collect()
-        };
-        check_privileges(&client, &self.catalog, &names(false), &names(true)).await?;
-        let ignored: BTreeSet<String> = plan.skipped.iter().map(|table| table.table.clone()).collect();
-        check_fresh(&client, &self.catalog, &ignored).await
+        let mut loaded = plan.copied();
+        let mut emptied = Fate::of(&self.catalog, &loaded).emptied;
+        settle::add_tables(&self.catalog, &mut loaded, &mut emptied);
+        check_privileges(&client, &self.catalog, &loaded, &emptied).await?;
+        check_fresh(&client, &self.catalog, &plan.left_out()).await?;
+        seed::check(self, &client, plan).await?;
+        settle::check(self, &client, plan).await
     }
 }

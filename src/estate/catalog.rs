@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::KongVersion;
+use super::{Edition, KongVersion};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Stands in column defaults for the id of the workspace that bootstrap creates.
+pub const DEFAULT_WORKSPACE: &str = "{{default_ws_id}}";
 
 /// Kong's tables on Cassandra.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,7 +23,7 @@ pub struct CassandraCatalog {
 /// A table on Cassandra.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CassandraTable {
-    /// Partition key in key order, clustering columns in key order (all ascending), then the others by name.
+    /// Partition key in key order, clustering columns in key order, then the others by name.
     pub columns: Vec<CassandraColumn>,
     /// Secondary indexes.
     #[serde(default)]
@@ -44,6 +47,20 @@ pub struct CassandraColumn {
     /// Its place in the primary key, if any.
     #[serde(default)]
     pub key: Option<KeyPart>,
+    /// Direction of a clustering column.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// The direction of a clustering column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Ascending.
+    #[default]
+    Asc,
+    /// Descending.
+    Desc,
 }
 
 /// The part of the primary key a column belongs to.
@@ -82,7 +99,7 @@ pub struct PostgresTable {
     pub constraints: Vec<Definition>,
     /// Indexes that belong to no constraint; the definition is what follows `USING`.
     #[serde(default)]
-    pub indexes: Vec<Definition>,
+    pub indexes: Vec<IndexDefinition>,
     /// User triggers.
     #[serde(default)]
     pub triggers: Vec<Trigger>,
@@ -111,6 +128,18 @@ pub struct Definition {
     pub name: String,
     /// Its definition.
     pub definition: String,
+}
+
+/// An index that belongs to no constraint.
+#[derive(Debug, Clone, Deserialize)]
+pub struct IndexDefinition {
+    /// Its name.
+    pub name: String,
+    /// What follows `USING`.
+    pub definition: String,
+    /// Whether it refuses duplicates.
+    #[serde(default)]
+    pub unique: bool,
 }
 
 /// A user trigger.
@@ -142,33 +171,68 @@ pub struct Subsystem {
     pub steps: Vec<String>,
 }
 
+/// The text of the catalog of that name in fixtures/catalogs.
+macro_rules! catalog {
+    ($name:literal) => {
+        include_str!(concat!("../../fixtures/catalogs/kong-", $name, ".json"))
+    };
+}
+
 impl CassandraCatalog {
-    /// The catalog of `version`.
+    /// The catalog of the open-source `version`.
     pub fn of(version: KongVersion) -> Result<Self> {
-        parse(match version {
-            KongVersion::V2_8 => include_str!("../../fixtures/catalogs/kong-2.8-cassandra.json"),
-            KongVersion::V3_3 => include_str!("../../fixtures/catalogs/kong-3.3-cassandra.json"),
+        Self::of_edition(version, Edition::OpenSource)
+    }
+
+    /// The catalog of `version` in `edition`; that of Enterprise holds the open-source tables too.
+    pub fn of_edition(version: KongVersion, edition: Edition) -> Result<Self> {
+        parse(match (version, edition) {
+            (KongVersion::V2_8, Edition::OpenSource) => catalog!("2.8-cassandra"),
+            (KongVersion::V3_3, Edition::OpenSource) => catalog!("3.3-cassandra"),
+            (KongVersion::V2_8, Edition::Enterprise) => catalog!("2.8-enterprise-cassandra"),
+            (KongVersion::V3_3, Edition::Enterprise) => catalog!("3.3-enterprise-cassandra"),
         })
     }
 }
 
 impl PostgresCatalog {
-    /// The catalog of `version`.
+    /// The catalog of the open-source `version`.
     pub fn of(version: KongVersion) -> Result<Self> {
-        parse(match version {
-            KongVersion::V2_8 => include_str!("../../fixtures/catalogs/kong-2.8-postgres.json"),
-            KongVersion::V3_3 => include_str!("../../fixtures/catalogs/kong-3.3-postgres.json"),
+        Self::of_edition(version, Edition::OpenSource)
+    }
+
+    /// The catalog of `version` in `edition`; that of Enterprise holds the open-source tables too. Column defaults may hold
+    /// [`DEFAULT_WORKSPACE`].
+    pub fn of_edition(version: KongVersion, edition: Edition) -> Result<Self> {
+        parse(match (version, edition) {
+            (KongVersion::V2_8, Edition::OpenSource) => catalog!("2.8-postgres"),
+            (KongVersion::V3_3, Edition::OpenSource) => catalog!("3.3-postgres"),
+            (KongVersion::V2_8, Edition::Enterprise) => catalog!("2.8-enterprise-postgres"),
+            (KongVersion::V3_3, Edition::Enterprise) => catalog!("3.3-enterprise-postgres"),
         })
     }
 }
 
 impl Migrations {
-    /// The migrations of `version`.
+    /// The migrations of the open-source `version`.
     pub fn of(version: KongVersion) -> Result<Self> {
-        parse(match version {
-            KongVersion::V2_8 => include_str!("../../fixtures/catalogs/kong-2.8-migrations.json"),
-            KongVersion::V3_3 => include_str!("../../fixtures/catalogs/kong-3.3-migrations.json"),
-        })
+        Self::of_edition(version, Edition::OpenSource)
+    }
+
+    /// The migrations of `version` in `edition`. The names of the steps that Enterprise adds are plausible, not observed.
+    pub fn of_edition(version: KongVersion, edition: Edition) -> Result<Self> {
+        let mut migrations: Self = parse(match version {
+            KongVersion::V2_8 => catalog!("2.8-migrations"),
+            KongVersion::V3_3 => catalog!("3.3-migrations"),
+        })?;
+        if edition == Edition::Enterprise {
+            let more: Self = parse(match version {
+                KongVersion::V2_8 => catalog!("2.8-enterprise-migrations"),
+                KongVersion::V3_3 => catalog!("3.3-enterprise-migrations"),
+            })?;
+            migrations.subsystems.extend(more.subsystems);
+        }
+        Ok(migrations)
     }
 }
 
@@ -187,6 +251,12 @@ fn parse<T: DeserializeOwned>(json: &str) -> Result<T> {
 mod tests {
     use super::*;
 
+    fn all() -> impl Iterator<Item = (KongVersion, Edition)> {
+        KongVersion::ALL
+            .into_iter()
+            .flat_map(|version| Edition::ALL.into_iter().map(move |edition| (version, edition)))
+    }
+
     #[test]
     fn catalogs_hold_the_tables_of_their_version() {
         let counts = |version| {
@@ -201,9 +271,30 @@ mod tests {
     }
 
     #[test]
-    fn every_index_names_a_column_of_its_table() {
+    fn enterprise_has_the_open_source_tables_and_more() {
         for version in KongVersion::ALL {
-            for (name, table) in CassandraCatalog::of(version).unwrap().tables {
+            let enterprise = CassandraCatalog::of_edition(version, Edition::Enterprise).unwrap().tables;
+            let open = CassandraCatalog::of(version).unwrap().tables;
+            assert!(open.keys().all(|name| enterprise.contains_key(name)));
+            assert!(enterprise.contains_key(Edition::MARK) && !open.contains_key(Edition::MARK));
+            let enterprise = PostgresCatalog::of_edition(version, Edition::Enterprise).unwrap().tables;
+            assert!(
+                PostgresCatalog::of(version).unwrap().tables.keys().all(|it| enterprise.contains_key(it))
+            );
+            let of_workspace = |column: &PostgresColumn| {
+                column.default.as_ref().is_some_and(|default| default.contains(DEFAULT_WORKSPACE))
+            };
+            let tables = enterprise.values().filter(|table| table.columns.iter().any(of_workspace));
+            assert_eq!(tables.count(), 9);
+            let steps = Migrations::of_edition(version, Edition::Enterprise).unwrap().subsystems;
+            assert!(steps.contains_key("core") && steps.contains_key("enterprise"));
+        }
+    }
+
+    #[test]
+    fn every_index_names_a_column_of_its_table() {
+        for (version, edition) in all() {
+            for (name, table) in CassandraCatalog::of_edition(version, edition).unwrap().tables {
                 assert!(table.columns.iter().any(|column| column.key == Some(KeyPart::Partition)), "{name}");
                 for index in &table.indexes {
                     assert!(table.columns.iter().any(|column| column.name == index.column), "{}", index.name);
@@ -214,8 +305,8 @@ mod tests {
 
     #[test]
     fn the_sync_tags_trigger_is_on_every_table_with_tags() {
-        for version in KongVersion::ALL {
-            let catalog = PostgresCatalog::of(version).unwrap();
+        for (version, edition) in all() {
+            let catalog = PostgresCatalog::of_edition(version, edition).unwrap();
             let tagged = catalog.tables.iter().filter(|(name, table)| {
                 name.as_str() != "tags" && table.columns.iter().any(|column| column.name == "tags")
             });

@@ -8,12 +8,15 @@ use scylla::client::session::Session;
 use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
-use super::KongVersion;
-use super::catalog::{CassandraCatalog, CassandraTable, KeyPart, Migrations};
+use secrecy::SecretString;
+
+use super::catalog::{CassandraCatalog, CassandraTable, KeyPart, Migrations, Order};
 use super::connect::cassandra_error;
+use super::seed::{self, Store};
+use super::{Edition, KongVersion};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How a keyspace is created.
+/// How a side is created. On `PostgreSQL`, replication and indexes mean nothing.
 #[derive(Debug, Clone)]
 pub struct CreateOptions {
     /// Replication factor of `SimpleStrategy`.
@@ -22,11 +25,22 @@ pub struct CreateOptions {
     pub indexes: bool,
     /// Id of the workspace `default`; random when `None`, as Kong does.
     pub workspace: Option<Uuid>,
+    /// The edition; open source unless told otherwise.
+    pub edition: Edition,
+    /// Password of the first administrator, as `KONG_PASSWORD` gives it to the bootstrap of Enterprise: with it there is an
+    /// administrator `kong_admin`.
+    pub admin_password: Option<SecretString>,
 }
 
 impl Default for CreateOptions {
     fn default() -> Self {
-        Self { replication: 1, indexes: true, workspace: None }
+        Self {
+            replication: 1,
+            indexes: true,
+            workspace: None,
+            edition: Edition::default(),
+            admin_password: None,
+        }
     }
 }
 
@@ -50,7 +64,7 @@ pub async fn create_cassandra(
         )
         .remedy(format!("name another keyspace, or drop this one first: DROP KEYSPACE \"{keyspace}\"")));
     }
-    let catalog = CassandraCatalog::of(version)?;
+    let catalog = CassandraCatalog::of_edition(version, options.edition)?;
     change(
         session,
         format!(
@@ -70,7 +84,7 @@ pub async fn create_cassandra(
         create_indexes(session, keyspace, version).await?;
     }
     agree(session).await?;
-    bootstrap(session, keyspace, version, options.workspace.unwrap_or_else(Uuid::new_v4)).await
+    bootstrap(session, keyspace, version, options).await
 }
 
 /// Creates those of Kong's secondary indexes that `keyspace` does not have yet.
@@ -79,7 +93,7 @@ pub async fn create_cassandra(
 /// `Source` when the server refuses a statement.
 pub async fn create_indexes(session: &Session, keyspace: &str, version: KongVersion) -> Result<()> {
     check_name(keyspace)?;
-    let catalog = CassandraCatalog::of(version)?;
+    let catalog = live_catalog(session, keyspace, version).await?;
     for (table, definition) in &catalog.tables {
         for index in &definition.indexes {
             let statement = format!(
@@ -111,7 +125,7 @@ pub async fn drop_indexes(session: &Session, keyspace: &str, version: KongVersio
         })?
         .filter_map(|row| row.ok().map(|(name,)| name))
         .collect();
-    let catalog = CassandraCatalog::of(version)?;
+    let catalog = live_catalog(session, keyspace, version).await?;
     let mut dropped = 0;
     for index in catalog.tables.values().flat_map(|table| &table.indexes) {
         if live.contains(&index.name) {
@@ -122,6 +136,13 @@ pub async fn drop_indexes(session: &Session, keyspace: &str, version: KongVersio
     }
     agree(session).await?;
     Ok(dropped)
+}
+
+/// The catalog of `version` in the edition whose tables `keyspace` has.
+async fn live_catalog(session: &Session, keyspace: &str, version: KongVersion) -> Result<CassandraCatalog> {
+    let tables = names_in(session, keyspace, "tables", "table_name").await?;
+    let edition = if tables.contains(Edition::MARK) { Edition::Enterprise } else { Edition::OpenSource };
+    CassandraCatalog::of_edition(version, edition)
 }
 
 /// The names that a table of `system_schema` lists for `keyspace`; none when there is no such keyspace.
@@ -192,11 +213,32 @@ fn create_table(keyspace: &str, name: &str, table: &CassandraTable) -> String {
         ")) WITH default_time_to_live = {} AND gc_grace_seconds = {}",
         table.default_time_to_live, table.gc_grace_seconds
     );
+    let descending =
+        |part: &&str| table.columns.iter().any(|column| column.name == *part && column.order == Order::Desc);
+    let clustering: Vec<&str> = table
+        .columns
+        .iter()
+        .filter(|column| column.key == Some(KeyPart::Clustering))
+        .map(|column| column.name.as_str())
+        .collect();
+    if clustering.iter().any(|part| descending(part)) {
+        let order: Vec<String> = clustering
+            .iter()
+            .map(|part| format!("\"{part}\" {}", if descending(part) { "DESC" } else { "ASC" }))
+            .collect();
+        let _ = write!(cql, " AND CLUSTERING ORDER BY ({})", order.join(", "));
+    }
     cql
 }
 
 /// The rows a fresh Gateway leaves: the workspace `default`, the cluster id, and `schema_meta` (empty sets are NULL here).
-async fn bootstrap(session: &Session, keyspace: &str, version: KongVersion, workspace: Uuid) -> Result<Uuid> {
+async fn bootstrap(
+    session: &Session,
+    keyspace: &str,
+    version: KongVersion,
+    options: &CreateOptions,
+) -> Result<Uuid> {
+    let workspace = options.workspace.unwrap_or_else(Uuid::new_v4);
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let created_at = CqlTimestamp(i64::try_from(seconds).unwrap_or(0) * 1000);
     session
@@ -213,7 +255,7 @@ async fn bootstrap(session: &Session, keyspace: &str, version: KongVersion, work
         )
         .await
         .map_err(|error| cassandra_error("cannot write the cluster id", &error))?;
-    for (subsystem, migrations) in Migrations::of(version)?.subsystems {
+    for (subsystem, migrations) in Migrations::of_edition(version, options.edition)?.subsystems {
         session
             .query_unpaged(
                 format!(
@@ -224,6 +266,21 @@ async fn bootstrap(session: &Session, keyspace: &str, version: KongVersion, work
             )
             .await
             .map_err(|error| cassandra_error("cannot write schema_meta", &error))?;
+    }
+    if options.edition == Edition::Enterprise {
+        let rows = seed::rows(Store::Cassandra(created_at.0), workspace, options.admin_password.as_ref());
+        for row in rows {
+            let (columns, values): (Vec<_>, Vec<_>) = row.cells.into_iter().unzip();
+            let statement = format!(
+                "INSERT INTO \"{keyspace}\".\"{}\" ({}) VALUES ({})",
+                row.table,
+                columns.join(", "),
+                vec!["?"; columns.len()].join(", ")
+            );
+            session.query_unpaged(statement, values).await.map_err(|error| {
+                cassandra_error(format!("cannot write the seed of {}", row.table), &error)
+            })?;
+        }
     }
     Ok(workspace)
 }

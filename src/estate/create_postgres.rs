@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::KongVersion;
-use super::catalog::{Migrations, PostgresCatalog, PostgresTable};
+use super::catalog::{DEFAULT_WORKSPACE, Migrations, PostgresCatalog, PostgresTable};
 use super::connect::postgres_cause;
+use super::create_cassandra::CreateOptions;
+use super::seed::{self, Store};
+use super::{Edition, KongVersion};
 use crate::error::{Error, ErrorKind, Result};
 
 /// First server version that knows `EXECUTE FUNCTION` in CREATE TRIGGER.
@@ -47,11 +49,24 @@ $body$";
 /// # Errors
 /// `Preflight` when the schema already holds Kong's tables; `Target` when the server refuses a statement.
 pub async fn create_postgres(client: &Client, schema: &str, version: KongVersion) -> Result<Uuid> {
-    let catalog = PostgresCatalog::of(version)?;
+    create_postgres_with(client, schema, version, &CreateOptions::default()).await
+}
+
+/// Like [`create_postgres`], in the edition, with the workspace id and the administrator of `options`.
+///
+/// # Errors
+/// As [`create_postgres`].
+pub async fn create_postgres_with(
+    client: &Client,
+    schema: &str,
+    version: KongVersion,
+    options: &CreateOptions,
+) -> Result<Uuid> {
+    let catalog = PostgresCatalog::of_edition(version, options.edition)?;
     refuse_if_present(client, schema, &catalog).await?;
     let server = server_version(client).await?;
-    let workspace = Uuid::new_v4();
-    let script = script(schema, version, &catalog, server, workspace)?;
+    let workspace = options.workspace.unwrap_or_else(Uuid::new_v4);
+    let script = script(schema, version, &catalog, server, (workspace, options))?;
     if let Err(error) = client.batch_execute(&script).await {
         let refusal =
             Error::new(ErrorKind::Target, format!("cannot create Kong's tables in schema {schema}"))
@@ -101,14 +116,14 @@ fn script(
     version: KongVersion,
     catalog: &PostgresCatalog,
     server: u32,
-    workspace: Uuid,
+    (workspace, options): (Uuid, &CreateOptions),
 ) -> Result<String> {
     let mut sql = format!(
         "BEGIN; CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path = {schema}; SET LOCAL TimeZone = 'UTC';",
         schema = quoted(schema)
     );
     for (name, table) in &catalog.tables {
-        create_table(&mut sql, name, table);
+        create_table(&mut sql, name, table, workspace);
     }
     let is_foreign = |definition: &str| definition.starts_with("FOREIGN KEY");
     for foreign in [false, true] {
@@ -140,7 +155,8 @@ fn script(
         for index in &table.indexes {
             let _ = write!(
                 sql,
-                "CREATE INDEX {} ON {} USING {};",
+                "CREATE {}INDEX {} ON {} USING {};",
+                if index.unique { "UNIQUE " } else { "" },
                 quoted(&index.name),
                 quoted(name),
                 index.definition
@@ -158,18 +174,32 @@ fn script(
             );
         }
     }
-    bootstrap(&mut sql, version, workspace)?;
+    bootstrap(&mut sql, version, options.edition, workspace)?;
+    if options.edition == Edition::Enterprise {
+        for row in seed::rows(Store::Postgres, workspace, options.admin_password.as_ref()) {
+            let columns: Vec<String> = row.cells.iter().map(|(column, _)| quoted(column)).collect();
+            let values: Vec<String> = row.cells.iter().map(|(_, value)| seed::sql_literal(value)).collect();
+            let _ = write!(
+                sql,
+                "INSERT INTO {} ({}) VALUES ({});",
+                quoted(row.table),
+                columns.join(", "),
+                values.join(", ")
+            );
+        }
+    }
     sql.push_str("COMMIT;");
     Ok(sql)
 }
 
-fn create_table(sql: &mut String, name: &str, table: &PostgresTable) {
+fn create_table(sql: &mut String, name: &str, table: &PostgresTable, workspace: Uuid) {
     let columns: Vec<String> = table
         .columns
         .iter()
         .map(|column| {
             let mut text = format!("{} {}", quoted(&column.name), column.ty);
             if let Some(default) = &column.default {
+                let default = default.replace(DEFAULT_WORKSPACE, &workspace.to_string());
                 let _ = write!(text, " DEFAULT {default}");
             }
             if column.not_null {
@@ -182,14 +212,14 @@ fn create_table(sql: &mut String, name: &str, table: &PostgresTable) {
 }
 
 /// The rows a fresh Gateway leaves. Timestamps come from the column defaults; `pending` is `{}` where a finish phase ran.
-fn bootstrap(sql: &mut String, version: KongVersion, workspace: Uuid) -> Result<()> {
+fn bootstrap(sql: &mut String, version: KongVersion, edition: Edition, workspace: Uuid) -> Result<()> {
     let _ = write!(sql, "INSERT INTO workspaces (id, name) VALUES ('{workspace}', 'default');");
     let _ = write!(
         sql,
         "INSERT INTO parameters (key, value, created_at) VALUES ('cluster_id', '{}', NULL);",
         Uuid::new_v4()
     );
-    for (subsystem, migrations) in Migrations::of(version)?.subsystems {
+    for (subsystem, migrations) in Migrations::of_edition(version, edition)?.subsystems {
         let executed: Vec<String> = migrations.steps.iter().map(|step| format!("'{step}'")).collect();
         let _ = write!(
             sql,
@@ -216,10 +246,22 @@ mod tests {
     fn old_servers_get_execute_procedure() {
         let version = KongVersion::V3_3;
         let catalog = PostgresCatalog::of(version).unwrap();
-        let old = script("public", version, &catalog, 90_624, Uuid::nil()).unwrap();
-        let new = script("public", version, &catalog, 110_000, Uuid::nil()).unwrap();
+        let options = CreateOptions::default();
+        let old = script("public", version, &catalog, 90_624, (Uuid::nil(), &options)).unwrap();
+        let new = script("public", version, &catalog, 110_000, (Uuid::nil(), &options)).unwrap();
         assert!(!old.contains("EXECUTE FUNCTION") && old.contains("EXECUTE PROCEDURE sync_tags()"));
         assert!(!new.contains("EXECUTE PROCEDURE") && new.contains("EXECUTE FUNCTION sync_tags()"));
+    }
+
+    #[test]
+    fn column_defaults_hold_the_workspace_of_the_seed() {
+        let catalog = PostgresCatalog::of_edition(KongVersion::V2_8, Edition::Enterprise).unwrap();
+        let options = CreateOptions { edition: Edition::Enterprise, ..CreateOptions::default() };
+        let workspace = Uuid::max();
+        let script = script("public", KongVersion::V2_8, &catalog, 160_000, (workspace, &options)).unwrap();
+        assert!(!script.contains(DEFAULT_WORKSPACE));
+        assert_eq!(script.matches(&format!("DEFAULT '{workspace}'::uuid")).count(), 9);
+        assert!(script.contains("CREATE UNIQUE INDEX \"license_data_node_id_year_month_idx\""));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Synthetic Kong estates: schemas on empty servers, and rows to fill them.
 //!
 //! In: a server and a [`KongVersion`]. Out: what `kong migrations bootstrap` leaves there ([`create_cassandra`],
-//! [`create_postgres`]), and on Cassandra an estate of any size ([`fill()`]): every open-source table, several workspaces,
+//! [`create_postgres`]), and on Cassandra an estate of any size ([`fill()`]): every table of its edition, several workspaces,
 //! deterministic by seed. For the demo, the tests and the benchmarks; nothing here runs in a migration.
 
 pub mod catalog;
@@ -9,10 +9,11 @@ mod connect;
 mod create_cassandra;
 mod create_postgres;
 pub mod fill;
+mod seed;
 mod version;
 
 pub use connect::{connect_cassandra, connect_postgres};
 pub use create_cassandra::{CreateOptions, create_cassandra, create_indexes, drop_indexes};
-pub use create_postgres::create_postgres;
-pub use fill::{FillSpec, Progress, Summary, fill, fill_with_progress, version_of};
-pub use version::KongVersion;
+pub use create_postgres::{create_postgres, create_postgres_with};
+pub use fill::{FillSpec, Progress, Summary, edition_of, fill, fill_with_progress, version_of};
+pub use version::{Edition, KongVersion};

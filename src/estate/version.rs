@@ -28,6 +28,33 @@ impl KongVersion {
     }
 }
 
+/// Which of Kong's editions an estate is of. Enterprise has all the tables of the open-source Gateway, and its own besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Edition {
+    /// The open-source Gateway.
+    #[default]
+    OpenSource,
+    /// Kong Gateway Enterprise. Its catalogs come from documentation-level facts, not from a live server.
+    Enterprise,
+}
+
+impl Edition {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::OpenSource, Self::Enterprise];
+
+    /// A table that every Enterprise datastore has, and no other.
+    pub(in crate::estate) const MARK: &'static str = "rbac_users";
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenSource => "open source",
+            Self::Enterprise => "Enterprise",
+        })
+    }
+}
+
 impl fmt::Display for KongVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -2,19 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use super::bootstrap::{bootstrap_rows, children_first};
 use super::catalog::{Catalog, Table};
 use super::failure;
-use super::identifier::{qualified, quote};
+use super::identifier::qualified;
 use crate::error::{Error, ErrorKind, Result};
 
 /// State of the migrations: compared, never copied.
 const SCHEMA_META: &str = "schema_meta";
 /// Row triggers of other tables fill it, and TRUNCATE leaves stale rows in it: judged even when it is ignored.
 const TAGS: &str = "tags";
-
-/// Tables in which bootstrap leaves a row: name, the column that tells it, its value there.
-const BOOTSTRAPPED: [(&str, &str, &str); 2] =
-    [("workspaces", "name", "default"), ("parameters", "key", "cluster_id")];
 
 /// What a target holds beyond bootstrap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +87,7 @@ pub async fn occupancy(
         .collect();
     Ok(Occupancy {
         tables: filled.iter().map(|name| (*name).to_owned()).collect(),
-        statements: emptying(catalog, &filled),
+        statements: emptying(catalog, &filled)?,
     })
 }
 
@@ -101,36 +98,31 @@ fn is_judged(catalog: &Catalog, table: &Table, ignore: &BTreeSet<String>) -> boo
             || table.foreign_keys.iter().any(|key| key.parent.0 == catalog.schema && matters(&key.parent.1)))
 }
 
-/// Column and value of the row bootstrap leaves in the table.
-fn bootstrap_row(table: &Table) -> Option<(&'static str, &'static str)> {
-    BOOTSTRAPPED
-        .iter()
-        .find(|(name, column, _)| *name == table.name && table.column(column).is_some())
-        .map(|(_, column, value)| (*column, *value))
-}
-
-fn beyond_bootstrap(table: &Table) -> String {
-    bootstrap_row(table).map_or_else(String::new, |(column, value)| {
-        format!(" WHERE {} IS DISTINCT FROM '{value}'", quote(column))
-    })
+fn beyond_bootstrap(catalog: &Catalog, table: &Table) -> String {
+    // NULL is not what bootstrap writes.
+    bootstrap_rows(catalog, table)
+        .map_or_else(String::new, |condition| format!(" WHERE NOT coalesce({condition}, false)"))
 }
 
 fn holds_rows(catalog: &Catalog, table: &Table) -> String {
     let name = qualified(&catalog.schema, &table.name);
-    format!("EXISTS(SELECT 1 FROM {name}{})", beyond_bootstrap(table))
+    format!("EXISTS(SELECT 1 FROM {name}{})", beyond_bootstrap(catalog, table))
 }
 
-/// One TRUNCATE of the filled tables and of all that refer to them (it refuses otherwise), then the surplus rows of the tables
-/// that keep their bootstrap row.
-fn emptying(catalog: &Catalog, filled: &BTreeSet<&str>) -> Vec<String> {
+/// One TRUNCATE of the filled tables and of all that refer to them (it refuses otherwise), then, children first, the surplus
+/// rows of the tables that keep their bootstrap rows. Those refer to nothing but each other.
+fn emptying(catalog: &Catalog, filled: &BTreeSet<&str>) -> Result<Vec<String>> {
     let table = |name: &str| catalog.tables.get(name);
-    let (kept, mut truncated): (BTreeSet<&str>, BTreeSet<&str>) =
-        filled.iter().partition(|name| table(name).is_some_and(|table| bootstrap_row(table).is_some()));
+    let (kept, mut truncated): (BTreeSet<&str>, BTreeSet<&str>) = filled
+        .iter()
+        .partition(|name| table(name).is_some_and(|table| bootstrap_rows(catalog, table).is_some()));
     loop {
         let more: Vec<&str> = catalog
             .tables
             .values()
-            .filter(|child| !truncated.contains(child.name.as_str()) && bootstrap_row(child).is_none())
+            .filter(|child| {
+                !truncated.contains(child.name.as_str()) && bootstrap_rows(catalog, child).is_none()
+            })
             .filter(|child| {
                 child
                     .foreign_keys
@@ -149,9 +141,9 @@ fn emptying(catalog: &Catalog, filled: &BTreeSet<&str>) -> Vec<String> {
         let names: Vec<_> = truncated.iter().map(|name| qualified(&catalog.schema, name)).collect();
         statements.push(format!("TRUNCATE {};", names.join(", ")));
     }
-    for table in kept.iter().filter_map(|name| table(name)) {
+    for table in children_first(catalog, kept)?.iter().filter_map(|name| table(name)) {
         let name = qualified(&catalog.schema, &table.name);
-        statements.push(format!("DELETE FROM {name}{};", beyond_bootstrap(table)));
+        statements.push(format!("DELETE FROM {name}{};", beyond_bootstrap(catalog, table)));
     }
-    statements
+    Ok(statements)
 }

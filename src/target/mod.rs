@@ -5,11 +5,13 @@
 //!
 //! Errors of the driver never leave this module as they are: see [`failure`].
 
+pub mod bootstrap;
 pub mod catalog;
 mod catalog_read;
 mod connect;
 mod copy;
 pub mod count;
+pub mod counters;
 pub mod failure;
 pub mod fresh;
 pub mod identifier;
@@ -17,9 +19,11 @@ pub mod levels;
 pub mod privileges;
 mod probe;
 pub mod schema_meta;
+pub mod sequences;
 pub mod sessions;
 mod sqlstate;
 mod transaction;
+pub mod workspace_defaults;
 
 pub use catalog::Catalog;
 pub use connect::{Client, Server, Target, TargetConfig};

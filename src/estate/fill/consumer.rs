@@ -56,6 +56,13 @@ impl Generator {
         if index % 16 != 9 {
             row = row.prefixed("username", workspace, &username(index));
         }
+        if self.is_enterprise() {
+            row = Self::with_consumer_type(row, index);
+            // Not filled in for consumers of before 2.6 that nobody has touched since.
+            if index % 16 != 9 && index % 20 != 11 {
+                row = row.prefixed("username_lower", workspace, &username(index).to_lowercase());
+            }
+        }
         if index % 16 == 9 || index % 3 == 1 {
             row = row.prefixed("custom_id", workspace, &format!("cid-{index}"));
         }
@@ -87,6 +94,7 @@ impl Generator {
                 rows.push(self.group(index * 2 + place, place, consumer, workspace));
             }
         }
+        rows.extend(self.enterprise_credentials(index, consumer, workspace));
         if index % 50 == 7 {
             let service = (index % 100 == 7)
                 .then(|| self.id("services", self.neighbour(index, self.sizes.services, &mut dice)));
@@ -116,9 +124,10 @@ impl Generator {
 
     fn basic_auth(&self, owner: &Owner) -> Row {
         let password = basic_auth_password(self.id("basicauth_credentials", owner.index));
+        let digest = basic_auth_hash(&password, owner.consumer);
         self.credential("basicauth_credentials", owner)
             .prefixed("username", owner.workspace, &format!("ba:user-{}", owner.index))
-            .text("password", basic_auth_hash(&password, owner.consumer))
+            .text("password", self.kept("basicauth_credentials", owner.index, digest))
     }
 
     fn hmac(&self, owner: &Owner) -> Row {
@@ -149,6 +158,7 @@ impl Generator {
         let secret = oauth2_client_secret(id);
         let hashed = owner.consumer_index < HASHED_SECRETS_BELOW;
         let secret = if hashed { oauth2_client_secret_hash(&secret, &dice.bytes(16)) } else { secret };
+        let secret = self.kept("oauth2_credentials", owner.index, secret);
         let row = self
             .credential("oauth2_credentials", owner)
             .text("name", format!("App {} é", owner.index))

@@ -14,48 +14,48 @@ const UNIX_2023: u64 = 1_672_531_200_000;
 
 /// The random stream of one entity.
 #[derive(Debug)]
-pub(super) struct Dice(ChaCha8Rng);
+pub(in crate::estate) struct Dice(ChaCha8Rng);
 
 impl Dice {
     /// The stream of entity `index` in `space`, a table or a part of one.
-    pub(super) fn of(seed: u64, space: &str, index: u64) -> Self {
+    pub(in crate::estate) fn of(seed: u64, space: &str, index: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(&key(space, index), seed)))
     }
 
     /// True in `percent` of all cases.
-    pub(super) fn chance(&mut self, percent: u32) -> bool {
+    pub(in crate::estate) fn chance(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent
     }
 
     /// A number below `end`, 0 when that is 0.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::estate) fn below(&mut self, end: u64) -> u64 {
         if end == 0 { 0 } else { self.0.random_range(0..end) }
     }
 
     /// A number from `low` to `high`, both included.
-    pub(super) fn int(&mut self, low: i32, high: i32) -> i32 {
+    pub(in crate::estate) fn int(&mut self, low: i32, high: i32) -> i32 {
         self.0.random_range(low..=high)
     }
 
     /// One of `choices`, or the default of the type when there is none.
-    pub(super) fn pick<T: Clone + Default>(&mut self, choices: &[T]) -> T {
+    pub(in crate::estate) fn pick<T: Clone + Default>(&mut self, choices: &[T]) -> T {
         choices.choose(&mut self.0).cloned().unwrap_or_default()
     }
 
     /// `length` random bytes.
-    pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub(in crate::estate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.0.fill_bytes(&mut bytes);
         bytes
     }
 
     /// A token of letters and digits, as Kong makes keys and secrets.
-    pub(super) fn token(&mut self, length: usize) -> String {
+    pub(in crate::estate) fn token(&mut self, length: usize) -> String {
         (&mut self.0).sample_iter(rand::distr::Alphanumeric).take(length).map(char::from).collect()
     }
 
     /// A random id of version 4.
-    pub(super) fn uuid(&mut self) -> Uuid {
+    pub(in crate::estate) fn uuid(&mut self) -> Uuid {
         let mut bytes = [0; 16];
         self.0.fill_bytes(&mut bytes);
         Builder::from_random_bytes(bytes).into_uuid()

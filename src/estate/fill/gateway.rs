@@ -55,12 +55,12 @@ impl Generator {
         row = if index % 7 == 5 {
             row.text("key", format!("{{vault://env/cert-key-{index}}}"))
         } else {
-            row.text("key", pem("PRIVATE KEY", 1_190, &mut dice))
+            row.text("key", self.kept("certificates", index, pem("PRIVATE KEY", 1_190, &mut dice)))
         };
         if index % 5 == 4 {
             row = row
                 .text("cert_alt", pem("CERTIFICATE", 420, &mut dice))
-                .text("key_alt", pem("PRIVATE KEY", 138, &mut dice));
+                .text("key_alt", self.kept("certificates/alt", index, pem("PRIVATE KEY", 138, &mut dice)));
         }
         let mut rows = vec![stamped(row, index)];
         for place in 0..=dice.below(2) {
@@ -284,7 +284,7 @@ impl Generator {
             } else {
                 let jwk =
                     json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": dice.token(43), "use": null });
-                row.text("jwk", lua_json(&jwk, &mut dice))
+                row.text("jwk", self.kept("keys", key, lua_json(&jwk, &mut dice)))
             };
             rows.push(stamped(row.text("kid", kid), key));
         }
@@ -302,7 +302,7 @@ impl Generator {
             .uuid("id", self.id(space, index))
             .uuid("ws_id", workspace)
             .text("name", name)
-            .text("config", config(name, anonymous, &mut dice))
+            .text("config", self.kept_config(space, index, name, config(name, anonymous, &mut dice)))
             .bool("enabled", dice.chance(95))
             .text_set("protocols", &["grpc", "grpcs", "http", "https"])
             .text("cache_key", scope.cache_key(name, workspace))
@@ -312,6 +312,11 @@ impl Generator {
             .text_set("tags", &tags(&mut dice));
         let row = if dice.chance(10) {
             row.prefixed("instance_name", workspace, &format!("{name} {space} {index}"))
+        } else {
+            row
+        };
+        let row = if self.is_enterprise() && index % 7 == 4 {
+            row.text("ordering", r#"{"before":{"access":["request-transformer"]},"after":null}"#)
         } else {
             row
         };

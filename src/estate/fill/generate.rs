@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::dice::{Dice, entity_id};
 use super::row::Row;
 use super::spec::{FillSpec, Sizes};
-use crate::estate::KongVersion;
+use crate::estate::{Edition, KongVersion};
 
 /// Creation time of the first entity: 2021-03-01, in seconds since 1970.
 const FIRST_CREATED: i64 = 1_614_556_800;
@@ -15,6 +15,7 @@ const FIRST_CREATED: i64 = 1_614_556_800;
 #[derive(Debug, Clone)]
 pub struct Generator {
     pub(super) version: KongVersion,
+    pub(super) edition: Edition,
     pub(super) seed: u64,
     pub(super) credentials_per_consumer: u64,
     pub(super) wide_bytes: usize,
@@ -49,15 +50,44 @@ pub enum Unit {
     Traffic(u64),
     /// A row with a huge text.
     Wide(u64),
+    /// A role of the Admin API with its permissions.
+    RbacRole(u64),
+    /// A user of the Admin API with its roles.
+    RbacUser(u64),
+    /// An administrator with RBAC user, consumer and credential.
+    Admin(u64),
+    /// A group of an external directory with its roles.
+    Group(u64),
+    /// A developer with consumer, credential and application.
+    Developer(u64),
+    /// A file of the Dev Portal.
+    PortalFile(u64),
+    /// A consumer group with its plugin and members.
+    ConsumerGroup(u64),
+    /// Hooks, licences, keys of the keyring and rows of Enterprise plugins.
+    Platform(u64),
+    /// An entry of the audit log, and counters.
+    Record(u64),
 }
 
 impl Generator {
-    /// The estate of `spec` for `version`, over the workspace `default` of that id.
+    /// The open-source estate of `spec` for `version`, over the workspace `default` of that id.
     pub fn new(spec: &FillSpec, version: KongVersion, default_workspace: Uuid) -> Self {
+        Self::of_edition(spec, version, Edition::OpenSource, default_workspace)
+    }
+
+    /// The estate of `spec` for `version` in `edition`, over the workspace `default` of that id.
+    pub fn of_edition(
+        spec: &FillSpec,
+        version: KongVersion,
+        edition: Edition,
+        default_workspace: Uuid,
+    ) -> Self {
         let sizes = Sizes::of(spec);
         let others = (1..sizes.workspaces).map(|index| entity_id(spec.seed, "workspaces", index));
         Self {
             version,
+            edition,
             seed: spec.seed,
             credentials_per_consumer: spec.credentials_per_consumer,
             wide_bytes: spec.wide_bytes,
@@ -81,6 +111,7 @@ impl Generator {
             acme,
             traffic,
             wide: _,
+            enterprise: _,
         } = self.sizes;
         (0..workspaces)
             .map(Unit::Workspace)
@@ -94,6 +125,7 @@ impl Generator {
             .chain((0..acme).map(Unit::Acme))
             .chain((0..traffic).map(Unit::Traffic))
             .chain((0..consumers).map(Unit::Consumer))
+            .chain(self.enterprise_units())
     }
 
     /// The wide units, which hold megabytes each.
@@ -117,6 +149,15 @@ impl Generator {
             Unit::Acme(index) => self.acme(index),
             Unit::Traffic(index) => self.traffic(index),
             Unit::Wide(index) => self.wide(index),
+            Unit::RbacRole(index) => self.rbac_role(index),
+            Unit::RbacUser(index) => self.rbac_user(index),
+            Unit::Admin(index) => self.admin(index),
+            Unit::Group(index) => self.group_of_directory(index),
+            Unit::Developer(index) => self.developer(index),
+            Unit::PortalFile(index) => self.portal_file(index),
+            Unit::ConsumerGroup(index) => self.consumer_group(index),
+            Unit::Platform(index) => self.platform(index),
+            Unit::Record(index) => self.record(index),
         })
     }
 

@@ -1,11 +1,12 @@
 //! Fills a bootstrapped keyspace with a synthetic estate.
 //!
-//! In: a [`FillSpec`]. Out: rows in every open-source table, which all load into `PostgreSQL`: no dangling references, unique
+//! In: a [`FillSpec`]. Out: rows in every table of the keyspace's edition, which all load into `PostgreSQL`: no dangling references, unique
 //! where Kong is unique. A [`Generator`] computes each entity from the seed and its index; a writer inserts many at a time.
 
 mod consumer;
 mod credential;
 mod dice;
+mod enterprise;
 mod gateway;
 mod generate;
 #[cfg(test)]
@@ -27,12 +28,16 @@ use scylla::client::session::Session;
 use live::LiveKeyspace;
 use writer::Writer;
 
-use super::KongVersion;
 use super::connect::cassandra_error;
 use super::create_cassandra::{create_indexes, drop_indexes};
+use super::{Edition, KongVersion};
 use crate::error::Result;
 
+pub(in crate::estate) use dice::Dice;
+pub(in crate::estate) use plugin_config::lua_json;
+
 pub use credential::{basic_auth_hash, basic_auth_password, oauth2_client_secret, oauth2_client_secret_hash};
+pub use enterprise::{rbac_token, rbac_token_ident};
 pub use generate::{Generator, Unit};
 pub use row::Row;
 pub use spec::FillSpec;
@@ -47,6 +52,14 @@ const WIDE_IN_FLIGHT: usize = 4;
 /// `Preflight` when they are not those of a reference version.
 pub async fn version_of(session: &Session, keyspace: &str) -> Result<KongVersion> {
     LiveKeyspace::read(session, keyspace).await?.version()
+}
+
+/// The edition whose tables `keyspace` holds.
+///
+/// # Errors
+/// `Source` when the server does not tell its tables.
+pub async fn edition_of(session: &Session, keyspace: &str) -> Result<Edition> {
+    Ok(LiveKeyspace::read(session, keyspace).await?.edition())
 }
 
 /// Fills `keyspace`, which must hold the tables of a reference version and nothing beyond the bootstrap rows.
@@ -71,7 +84,7 @@ pub async fn fill_with_progress(
     let live = LiveKeyspace::read(session, keyspace).await?;
     let version = live.version()?;
     let workspace = live.fresh_workspace(session).await?;
-    let generator = Generator::new(spec, version, workspace);
+    let generator = Generator::of_edition(spec, version, live.edition(), workspace);
     let indexed = spec.bulk && drop_indexes(session, keyspace, version).await? > 0;
     let writer = Writer::prepare(session, &live).await?;
     progress.expect_units(generator.units().count() + generator.wide_units().count());

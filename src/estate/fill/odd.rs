@@ -28,6 +28,7 @@ impl Generator {
         rows.extend(self.foreign_partitions());
         rows.extend(self.odd_upstreams());
         rows.extend(self.odd_storage());
+        rows.extend(self.odd_enterprise_rows());
         with_tag_rows(rows)
     }
 
@@ -36,7 +37,7 @@ impl Generator {
         self.id("odd/sessions", 1)
     }
 
-    fn odd(&self, table: &'static str, index: u64) -> Row {
+    pub(super) fn odd(&self, table: &'static str, index: u64) -> Row {
         let row = match table {
             "services" | "routes" | "snis" | "certificates" | "ca_certificates" => Row::in_partition(table),
             _ => Row::of(table),
@@ -45,11 +46,11 @@ impl Generator {
     }
 
     /// An odd row of the workspace `default`.
-    fn odd_in_default(&self, table: &'static str, index: u64) -> Row {
+    pub(super) fn odd_in_default(&self, table: &'static str, index: u64) -> Row {
         self.odd(table, index).uuid("ws_id", self.workspace_of(0))
     }
 
-    fn odd_id(&self, table: &str, index: u64) -> Uuid {
+    pub(super) fn odd_id(&self, table: &str, index: u64) -> Uuid {
         self.id(&format!("odd/{table}"), index)
     }
 

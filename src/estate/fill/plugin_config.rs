@@ -152,7 +152,7 @@ pub(super) fn healthchecks(dice: &mut Dice) -> String {
 }
 
 /// JSON as a Lua table gives it: the keys of an object in no particular order, no spaces.
-pub(super) fn lua_json(value: &Value, dice: &mut Dice) -> String {
+pub(in crate::estate) fn lua_json(value: &Value, dice: &mut Dice) -> String {
     match value {
         Value::Object(fields) => {
             let mut entries: Vec<(u64, &String, &Value)> =

@@ -19,38 +19,42 @@ pub struct Row {
 
 impl Row {
     /// An empty row of `table`.
-    pub(super) fn of(table: &'static str) -> Self {
+    pub(in crate::estate) fn of(table: &'static str) -> Self {
         Self { table, cells: Vec::with_capacity(16), ttl: None, counted: true }
     }
 
     /// A row of a table whose rows all stand in the partition named like the table.
-    pub(super) fn in_partition(table: &'static str) -> Self {
+    pub(in crate::estate) fn in_partition(table: &'static str) -> Self {
         Self::of(table).text("partition", table)
     }
 
     /// Sets a cell, or replaces it.
-    pub(super) fn cell(mut self, column: &'static str, value: CqlValue) -> Self {
+    pub(in crate::estate) fn cell(mut self, column: &'static str, value: CqlValue) -> Self {
         self.cells.retain(|(present, _)| *present != column);
         self.cells.push((column, value));
         self
     }
 
-    pub(super) fn uuid(self, column: &'static str, value: Uuid) -> Self {
+    pub(in crate::estate) fn uuid(self, column: &'static str, value: Uuid) -> Self {
         self.cell(column, CqlValue::Uuid(value))
     }
 
-    pub(super) fn maybe_uuid(self, column: &'static str, value: Option<Uuid>) -> Self {
+    pub(in crate::estate) fn maybe_uuid(self, column: &'static str, value: Option<Uuid>) -> Self {
         match value {
             Some(value) => self.uuid(column, value),
             None => self,
         }
     }
 
-    pub(super) fn text(self, column: &'static str, value: impl Into<String>) -> Self {
+    pub(in crate::estate) fn text(self, column: &'static str, value: impl Into<String>) -> Self {
         self.cell(column, CqlValue::Text(value.into()))
     }
 
-    pub(super) fn maybe_text(self, column: &'static str, value: Option<impl Into<String>>) -> Self {
+    pub(in crate::estate) fn maybe_text(
+        self,
+        column: &'static str,
+        value: Option<impl Into<String>>,
+    ) -> Self {
         match value {
             Some(value) => self.text(column, value),
             None => self,
@@ -58,37 +62,50 @@ impl Row {
     }
 
     /// A name that is unique per workspace, as Kong stores it on Cassandra.
-    pub(super) fn prefixed(self, column: &'static str, workspace: Uuid, value: &str) -> Self {
+    pub(in crate::estate) fn prefixed(self, column: &'static str, workspace: Uuid, value: &str) -> Self {
         self.text(column, format!("{workspace}:{value}"))
     }
 
-    pub(super) fn int(self, column: &'static str, value: i32) -> Self {
+    pub(in crate::estate) fn int(self, column: &'static str, value: i32) -> Self {
         self.cell(column, CqlValue::Int(value))
     }
 
-    pub(super) fn bool(self, column: &'static str, value: bool) -> Self {
+    pub(in crate::estate) fn bool(self, column: &'static str, value: bool) -> Self {
         self.cell(column, CqlValue::Boolean(value))
     }
 
+    pub(in crate::estate) fn float(self, column: &'static str, value: f32) -> Self {
+        self.cell(column, CqlValue::Float(value))
+    }
+
+    /// A map from text to number.
+    pub(in crate::estate) fn tallies(self, column: &'static str, tallies: &[(&str, i32)]) -> Self {
+        let entries = tallies
+            .iter()
+            .map(|(name, tally)| (CqlValue::Text((*name).to_owned()), CqlValue::Int(*tally)))
+            .collect();
+        self.cell(column, CqlValue::Map(entries))
+    }
+
     /// An instant in milliseconds since 1970.
-    pub(super) fn instant(self, column: &'static str, milliseconds: i64) -> Self {
+    pub(in crate::estate) fn instant(self, column: &'static str, milliseconds: i64) -> Self {
         self.cell(column, CqlValue::Timestamp(CqlTimestamp(milliseconds)))
     }
 
-    pub(super) fn counter(self, column: &'static str, value: i64) -> Self {
+    pub(in crate::estate) fn counter(self, column: &'static str, value: i64) -> Self {
         self.cell(column, CqlValue::Counter(Counter(value)))
     }
 
     /// A set of texts; nothing when empty, since Cassandra keeps no empty set.
-    pub(super) fn text_set<T: AsRef<str>>(self, column: &'static str, values: &[T]) -> Self {
+    pub(in crate::estate) fn text_set<T: AsRef<str>>(self, column: &'static str, values: &[T]) -> Self {
         if values.is_empty() { self } else { self.cell(column, CqlValue::Set(texts(values))) }
     }
 
-    pub(super) fn text_list<T: AsRef<str>>(self, column: &'static str, values: &[T]) -> Self {
+    pub(in crate::estate) fn text_list<T: AsRef<str>>(self, column: &'static str, values: &[T]) -> Self {
         if values.is_empty() { self } else { self.cell(column, CqlValue::List(texts(values))) }
     }
 
-    pub(super) fn uuid_set(self, column: &'static str, values: &[Uuid]) -> Self {
+    pub(in crate::estate) fn uuid_set(self, column: &'static str, values: &[Uuid]) -> Self {
         if values.is_empty() {
             return self;
         }
@@ -96,7 +113,7 @@ impl Row {
     }
 
     /// A map from header name to the set of its values.
-    pub(super) fn headers(self, column: &'static str, headers: &[(&str, &[&str])]) -> Self {
+    pub(in crate::estate) fn headers(self, column: &'static str, headers: &[(&str, &[&str])]) -> Self {
         let entries = headers
             .iter()
             .map(|(name, values)| (CqlValue::Text((*name).to_owned()), CqlValue::Set(texts(values))))
@@ -105,19 +122,19 @@ impl Row {
     }
 
     /// Lets the written cells expire after `seconds`.
-    pub(super) fn expiring(mut self, seconds: i32) -> Self {
+    pub(in crate::estate) fn expiring(mut self, seconds: i32) -> Self {
         self.ttl = Some(seconds);
         self
     }
 
     /// Keeps it out of the summary.
-    pub(super) fn uncounted(mut self) -> Self {
+    pub(in crate::estate) fn uncounted(mut self) -> Self {
         self.counted = false;
         self
     }
 
     /// Rows of the table `tags` that Kong writes along with a tagged entity: one per tag, each repeating the whole set.
-    pub(super) fn tag_rows(&self) -> Vec<Self> {
+    pub(in crate::estate) fn tag_rows(&self) -> Vec<Self> {
         let cell = |name| self.cells.iter().find(|(column, _)| *column == name).map(|(_, value)| value);
         let (Some(CqlValue::Set(tags)), Some(CqlValue::Uuid(id))) = (cell("tags"), cell("id")) else {
             return Vec::new();

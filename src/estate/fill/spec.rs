@@ -1,5 +1,7 @@
 //! What to fill: the knobs of an estate, and the sizes that follow from them.
 
+use super::enterprise::EnterpriseSizes;
+
 /// An estate to fill. The same spec over the same default workspace gives the same rows.
 #[derive(Debug, Clone)]
 pub struct FillSpec {
@@ -62,6 +64,7 @@ pub(super) struct Sizes {
     /// Sessions, cluster events, counters and the like.
     pub(super) traffic: u64,
     pub(super) wide: u64,
+    pub(super) enterprise: EnterpriseSizes,
 }
 
 impl Sizes {
@@ -82,6 +85,7 @@ impl Sizes {
             acme: (spec.consumers / 100).clamp(9, 500),
             traffic: (spec.consumers / 50).clamp(20, 2_000),
             wide: spec.wide_rows,
+            enterprise: EnterpriseSizes::of(spec),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Generator {
                     .uncounted(),
             );
         }
-        if index == 2 && self.version == KongVersion::V3_3 {
+        if index == 2 && self.version == KongVersion::V3_3 && !self.is_enterprise() {
             let row = Row::of("vault_auth_vaults")
                 .uuid("id", self.id("vault_auth_vaults", index))
                 .text("name", "left behind")

@@ -54,6 +54,14 @@ impl Evidence {
         }
     }
 
+    /// Takes note of a partition that is known to be there.
+    pub fn see_partition(&mut self, column: &source::Column, value: &str) {
+        let texts = self.texts.entry(column.name.clone()).or_default();
+        if texts.distinct.len() < DISTINCT {
+            texts.distinct.insert(value.to_owned());
+        }
+    }
+
     /// Takes note of the remaining lifetime of a cell, `None` for one that does not expire.
     pub fn see_ttl(&mut self, column: &source::Column, seconds: Option<i32>) {
         if seconds.is_some() {

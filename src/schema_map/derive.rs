@@ -193,6 +193,14 @@ impl Deriver<'_> {
         };
         if is_unique(&["ws_id", name]) {
             if seen.prefixed > 0 {
+                if seen.prefixed < seen.values {
+                    self.note(
+                        name,
+                        &format!(
+                            "unique in its workspace on the target, and {sample} start with a workspace's id"
+                        ),
+                    );
+                }
                 return Rule::StripWorkspace;
             }
             if seen.values == 0 {

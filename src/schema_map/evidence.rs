@@ -127,6 +127,11 @@ mod tests {
         };
         assert_eq!(distinct(&["t", "t", "t"]), 1);
         assert_eq!(distinct(&["t", "u", "v", "t"]), 2);
+
+        let mut evidence = Evidence::default();
+        evidence.see_partition(&column(ColumnKind::PartitionKey), "t");
+        evidence.see_partition(&column(ColumnKind::PartitionKey), "u");
+        assert_eq!((evidence.of("name").distinct.len(), evidence.of("name").values), (2, 0));
     }
 
     #[test]

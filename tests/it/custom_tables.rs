@@ -520,6 +520,10 @@ fn columns_that_the_target_fills_itself() {
             let query = "SELECT label || ' ' || number || ' ' || shout FROM acme_orders ORDER BY 1";
             assert_eq!(target.texts(query).await, expected);
             assert_eq!(target.texts("SELECT row::text FROM acme_orders ORDER BY row").await, ["1", "2", "3"]);
+            // The next row goes on from the greatest number.
+            target.execute("INSERT INTO acme_orders (id, label) SELECT id, 'new' FROM workspaces").await;
+            let query = "SELECT number || ' ' || row FROM acme_orders WHERE label = 'new'";
+            assert_eq!(target.texts(query).await, ["42 4"]);
             target.remove().await;
         }
     });

@@ -11,8 +11,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{self, ColumnKind, CqlType};
 use crate::target::catalog::{self as target, PgKind};
+use crate::transform;
 
 use super::{Action, ColumnRule, Evidence, Origin, Rule, TableMap, listed, render};
+
+/// How a line begins that asks for a decision. A file with such a line is not used.
+pub(super) const TO_DECIDE: &str = "# TO DECIDE:";
 
 /// A map that was worked out.
 #[derive(Debug, Clone)]
@@ -87,7 +91,10 @@ impl Draft {
             one_line(&self.map.table)
         );
         for question in &self.open {
-            let _ = writeln!(text, "# TO DECIDE: {}", one_line(question));
+            let _ = writeln!(text, "{TO_DECIDE} {}", one_line(question));
+        }
+        if !self.open.is_empty() {
+            text.push_str("# Decide, then take these lines out: a map that still asks is not used.\n");
         }
         for note in &self.notes {
             let _ = writeln!(text, "# {}", one_line(note));
@@ -148,6 +155,15 @@ impl Deriver<'_> {
         if target.generated {
             return Rule::Drop;
         }
+        if !transform::converts(&source.ty, &target.ty) {
+            let question = format!(
+                "no conversion from CQL {} to PostgreSQL {}; change the type of the target's column, or \"drop\" if the data \
+                 may be lost",
+                source.ty, target.ty.name
+            );
+            self.ask(&source.name, &question);
+            return Rule::Drop;
+        }
         match (&source.ty, &target.ty.kind) {
             (CqlType::Text | CqlType::Ascii, PgKind::Text | PgKind::Varchar(_)) => self.text(&source.name),
             (CqlType::Uuid, PgKind::Uuid) if source.name == "ws_id" => Rule::Workspace,
@@ -177,6 +193,14 @@ impl Deriver<'_> {
         };
         if is_unique(&["ws_id", name]) {
             if seen.prefixed > 0 {
+                if seen.prefixed < seen.values {
+                    self.note(
+                        name,
+                        &format!(
+                            "unique in its workspace on the target, and {sample} start with a workspace's id"
+                        ),
+                    );
+                }
                 return Rule::StripWorkspace;
             }
             if seen.values == 0 {
@@ -294,7 +318,8 @@ impl Deriver<'_> {
             "sampled rows of the source expire".to_owned()
         };
         self.open.push(format!(
-            "{}: {why}, and the target has no column ttl for the instant, so they would stay for good",
+            "{}: {why}, and the target has no column ttl for the instant, so they would stay for good; if they \
+             may, nothing more is needed",
             self.source.name
         ));
     }

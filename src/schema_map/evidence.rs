@@ -54,6 +54,14 @@ impl Evidence {
         }
     }
 
+    /// Takes note of a partition that is known to be there.
+    pub fn see_partition(&mut self, column: &source::Column, value: &str) {
+        let texts = self.texts.entry(column.name.clone()).or_default();
+        if texts.distinct.len() < DISTINCT {
+            texts.distinct.insert(value.to_owned());
+        }
+    }
+
     /// Takes note of the remaining lifetime of a cell, `None` for one that does not expire.
     pub fn see_ttl(&mut self, column: &source::Column, seconds: Option<i32>) {
         if seconds.is_some() {
@@ -119,6 +127,11 @@ mod tests {
         };
         assert_eq!(distinct(&["t", "t", "t"]), 1);
         assert_eq!(distinct(&["t", "u", "v", "t"]), 2);
+
+        let mut evidence = Evidence::default();
+        evidence.see_partition(&column(ColumnKind::PartitionKey), "t");
+        evidence.see_partition(&column(ColumnKind::PartitionKey), "u");
+        assert_eq!((evidence.of("name").distinct.len(), evidence.of("name").values), (2, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-use super::{Origin, TableMap, built_in, listed, parse};
+use super::{Origin, TableMap, built_in, derive, listed, parse};
 
 /// All maps of a run, by table.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,13 @@ impl MapSet {
         for path in files {
             let text = std::fs::read_to_string(&path).map_err(|error| cannot_read(&path, &error))?;
             let name = path.display().to_string();
+            for (line, _) in text.lines().enumerate().filter(|(_, line)| line.starts_with(derive::TO_DECIDE))
+            {
+                problems.push(format!(
+                    "{name}:{}: this line still asks; decide, edit the rule if need be, and take the line out",
+                    line + 1
+                ));
+            }
             match parse::parse(&text, &name, Origin::Edited(path)) {
                 Ok(map) => {
                     if let Some(earlier) = described.insert(map.table.clone(), name.clone()) {

@@ -162,8 +162,7 @@ fn deferrable_cycle(parents: &Parents<'_>, component: &BTreeSet<&str>) -> Result
     )
     .because(format!("foreign keys {}", list(false)))
     .remedy(format!(
-        "make these deferrable for the time of the migration (ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE), or leave \
-         the tables out: {}",
+        "drop one of these foreign keys for the time of the copy, or leave its table out with --skip-tables: {}",
         list(true)
     )))
 }

@@ -32,6 +32,11 @@ pub(super) trait Encode: fmt::Debug + Send + Sync {
 /// The encoder of one pair of types.
 pub(super) type Codec = Box<dyn Encode>;
 
+/// Whether values of `from` can be written as `to`.
+pub fn converts(from: &CqlType, to: &PgType) -> bool {
+    between(from, to).is_some()
+}
+
 /// The encoder from `from` to `to`, `None` when there is none.
 pub(super) fn between(from: &CqlType, to: &PgType) -> Option<Codec> {
     let codec: Codec = match (from, &to.kind) {

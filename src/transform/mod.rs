@@ -68,5 +68,6 @@ mod tuple;
 mod uuid;
 mod workspace;
 
+pub use codec::converts;
 pub use shaped::{Reject, Repair, Shaped, Skip, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};

@@ -11,6 +11,7 @@ mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
 mod command_line;
+mod custom_tables;
 mod expiry;
 mod golden_rows;
 mod moves_estate;

@@ -179,6 +179,27 @@ fn what_a_prefix_means_is_asked_with_both_answers() {
 }
 
 #[test]
+fn pairs_of_types_without_a_conversion_are_asked_about_all_at_once() {
+    let mut plugin = Plugin::new();
+    plugin.on_both("length", CqlType::Double, PgKind::Int4);
+    plugin.on_both("names", CqlType::Set(Box::new(CqlType::Text)), PgKind::Text);
+    plugin.on_both("size", CqlType::Double, PgKind::Double);
+    let draft = plugin.draft();
+    let [length, names] = draft.open.as_slice() else { panic!("{:?}", draft.open) };
+    assert!(length.starts_with("acme_quotas.length: no conversion from CQL double to"), "{length}");
+    assert!(names.starts_with("acme_quotas.names: no conversion from CQL set<text> to"), "{names}");
+    assert_eq!((plugin.rule("length"), plugin.rule("size")), (Rule::Drop, Rule::Copy));
+}
+
+#[test]
+fn a_prefix_that_only_some_values_have_is_noted() {
+    let mut plugin = Plugin::new();
+    assert_eq!(plugin.draft().notes.len(), 1);
+    plugin.saw("name", 100, 100);
+    assert_eq!(plugin.draft().notes, Vec::<String>::new());
+}
+
+#[test]
 fn nothing_is_stripped_outside_workspaces_or_from_cache_keys() {
     let mut plugin = Plugin::new();
     plugin.text("cache_key");

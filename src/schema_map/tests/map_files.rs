@@ -197,6 +197,17 @@ fn whole_files_are_checked() {
 }
 
 #[test]
+fn a_file_that_still_asks_is_no_answer() {
+    let asking = format!("# TO DECIDE: t.x: this or that\n# A note.\n{}", columns(""));
+    assert_eq!(
+        problems(&asking),
+        ["t.toml:1: this line still asks; decide, edit the rule if need be, and take the line out"]
+    );
+    let (decided, _folder) = load(&[("t.toml", &asking.lines().skip(1).collect::<Vec<_>>().join("\n"))]);
+    assert!(decided.unwrap().get("t").is_some());
+}
+
+#[test]
 fn all_problems_of_all_files_are_listed() {
     let good = columns("");
     let bad = columns("a = \"nothing\"\nb = \"nothing\"").replace("\"t\"", "\"u\"");

@@ -10,6 +10,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::value::Row;
 use uuid::Uuid;
 
+use super::database::Database;
 use super::once::Once;
 use super::servers::{self, Cassandra};
 use super::unique;
@@ -53,6 +54,32 @@ pub async fn empty(line: &str, version: KongVersion, label: &str, workspace: Opt
     let options = CreateOptions { indexes: false, workspace, ..CreateOptions::default() };
     let default_workspace = estate::create_cassandra(&session, &name, version, &options).await.unwrap();
     Keyspace { server, session, name, default_workspace }
+}
+
+/// A keyspace with a workspace `default` and the schema state that `target` has, and hardly a table: for tests that are about
+/// tables of their own, and would spend most of their time making Kong's.
+pub async fn bare(line: &str, label: &str, target: &Database) -> Keyspace {
+    let server = servers::cassandra(line);
+    let session = session(server).await;
+    let keyspace = Keyspace { server, session, name: unique(label), default_workspace: Uuid::new_v4() };
+    for statement in [
+        "CREATE KEYSPACE {ks} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+        "CREATE TABLE {ks}.schema_meta (key text, subsystem text, last_executed text, executed set<text>, pending set<text>,
+                                        PRIMARY KEY (key, subsystem))",
+        "CREATE TABLE {ks}.locks (key text PRIMARY KEY, owner text)",
+        "CREATE TABLE {ks}.workspaces (id uuid PRIMARY KEY, name text, comment text, created_at timestamp, meta text, config text)",
+    ] {
+        keyspace.execute(statement, ()).await;
+    }
+    let insert = "INSERT INTO {ks}.schema_meta (key, subsystem, last_executed, executed) VALUES ('schema_meta', ?, ?, ?)";
+    let query = "SELECT subsystem, last_executed, executed FROM schema_meta";
+    for row in target.client.query(query, &[]).await.unwrap() {
+        let (subsystem, last, executed): (String, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
+        keyspace.execute(insert, (subsystem, last, executed)).await;
+    }
+    let insert = "INSERT INTO {ks}.workspaces (id, name) VALUES (?, 'default')";
+    keyspace.execute(insert, (keyspace.default_workspace,)).await;
+    keyspace
 }
 
 async fn session(server: &'static Cassandra) -> Arc<Session> {

@@ -5,12 +5,15 @@
 mod support;
 
 mod bad_rows;
+mod bootstrap_rows;
 mod breaks_off;
 mod cassandra;
 mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
 mod command_line;
+mod derived_data;
+mod enterprise_target;
 mod expiry;
 mod golden_rows;
 mod moves_estate;

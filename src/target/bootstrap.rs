@@ -272,10 +272,13 @@ impl<'a> Seeding<'a> {
             replaced,
             before,
         };
-        seeding.wait_aside().await?;
-        for table in &order {
-            let rows = seeding.delete(table).await?;
-            seeding.deleted.insert(table.clone(), rows);
+        for table in order.iter().filter(|table| *table != WORKSPACES) {
+            seeding.delete(table).await?;
+        }
+        if replaced {
+            // Last: all that referred to it is gone or moves now.
+            seeding.wait_aside().await?;
+            seeding.delete(WORKSPACES).await?;
         }
         Ok(seeding)
     }
@@ -308,14 +311,16 @@ impl<'a> Seeding<'a> {
         Ok(seeded)
     }
 
-    async fn delete(&mut self, table: &str) -> Result<u64> {
-        let Some(condition) =
-            self.catalog.tables.get(table).and_then(|table| bootstrap_rows(self.catalog, table))
-        else {
-            return Ok(0);
+    async fn delete(&mut self, table: &str) -> Result<()> {
+        let known = self.catalog.tables.get(table);
+        let Some(condition) = known.and_then(|known| bootstrap_rows(self.catalog, known)) else {
+            return Ok(());
         };
         let sql = format!("DELETE FROM {} WHERE {condition}", qualified(&self.catalog.schema, table));
-        self.transaction.execute(format!("cannot delete the bootstrap rows of {table}"), &sql, &[]).await
+        let what = format!("cannot delete the bootstrap rows of {table}");
+        let rows = self.transaction.execute(what, &sql, &[]).await?;
+        self.deleted.insert(table.to_owned(), rows);
+        Ok(())
     }
 
     /// Rows that stay refer to a workspace that goes: they wait in one of their own.

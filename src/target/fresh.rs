@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::bootstrap::{bootstrap_rows, children_first};
 use super::catalog::{Catalog, Table};
 use super::failure;
-use super::identifier::qualified;
+use super::identifier::{qualified, quote};
 use crate::error::{Error, ErrorKind, Result};
 
 /// State of the migrations: compared, never copied.
@@ -141,7 +141,12 @@ fn emptying(catalog: &Catalog, filled: &BTreeSet<&str>) -> Result<Vec<String>> {
         let names: Vec<_> = truncated.iter().map(|name| qualified(&catalog.schema, name)).collect();
         statements.push(format!("TRUNCATE {};", names.join(", ")));
     }
-    for table in children_first(catalog, kept)?.iter().filter_map(|name| table(name)) {
+    let kept: Vec<&Table> = children_first(catalog, kept)?.iter().filter_map(|name| table(name)).collect();
+    if kept.iter().any(|table| !table.triggers.is_empty()) {
+        // Kong's triggers name their tables without schema.
+        statements.push(format!("SET LOCAL search_path = {};", quote(&catalog.schema)));
+    }
+    for table in kept {
         let name = qualified(&catalog.schema, &table.name);
         statements.push(format!("DELETE FROM {name}{};", beyond_bootstrap(catalog, table)));
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_rows;
+mod bootstrap_rows;
 mod breaks_off;
 mod cassandra;
 mod cluster_faults;
@@ -12,6 +13,8 @@ mod cluster_pages;
 mod codec_oracle;
 mod command_line;
 mod custom_tables;
+mod derived_data;
+mod enterprise_target;
 mod expiry;
 mod golden_rows;
 mod moves_estate;

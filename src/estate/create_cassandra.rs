@@ -221,7 +221,7 @@ fn create_table(keyspace: &str, name: &str, table: &CassandraTable) -> String {
         .filter(|column| column.key == Some(KeyPart::Clustering))
         .map(|column| column.name.as_str())
         .collect();
-    if clustering.iter().any(|part| descending(part)) {
+    if clustering.iter().any(&descending) {
         let order: Vec<String> = clustering
             .iter()
             .map(|part| format!("\"{part}\" {}", if descending(part) { "DESC" } else { "ASC" }))

@@ -113,13 +113,16 @@ fn holds_rows(catalog: &Catalog, table: &Table) -> String {
 /// rows of the tables that keep their bootstrap rows. Those refer to nothing but each other.
 fn emptying(catalog: &Catalog, filled: &BTreeSet<&str>) -> Result<Vec<String>> {
     let table = |name: &str| catalog.tables.get(name);
-    let (kept, mut truncated): (BTreeSet<&str>, BTreeSet<&str>) =
-        filled.iter().partition(|name| table(name).is_some_and(|table| bootstrap_rows(catalog, table).is_some()));
+    let (kept, mut truncated): (BTreeSet<&str>, BTreeSet<&str>) = filled
+        .iter()
+        .partition(|name| table(name).is_some_and(|table| bootstrap_rows(catalog, table).is_some()));
     loop {
         let more: Vec<&str> = catalog
             .tables
             .values()
-            .filter(|child| !truncated.contains(child.name.as_str()) && bootstrap_rows(catalog, child).is_none())
+            .filter(|child| {
+                !truncated.contains(child.name.as_str()) && bootstrap_rows(catalog, child).is_none()
+            })
             .filter(|child| {
                 child
                     .foreign_keys

@@ -46,9 +46,7 @@ fn plain_uuid(column: &Column) -> Option<Uuid> {
 
 fn refers_to_workspaces(catalog: &Catalog, table: &Table, column: &Column) -> bool {
     table.foreign_keys.iter().any(|key| {
-        key.parent.0 == catalog.schema
-            && key.parent.1 == WORKSPACES
-            && key.columns == [column.name.as_str()]
+        key.parent.0 == catalog.schema && key.parent.1 == WORKSPACES && key.columns == [column.name.as_str()]
     })
 }
 

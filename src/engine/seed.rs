@@ -15,9 +15,8 @@ use super::workers::{self, Piece};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::kong;
 use crate::target::Catalog;
-use crate::target::bootstrap::{
-    Fate, Seeded, Seeding, WORKSPACES, default_workspace, without_default_workspace,
-};
+use crate::target::bootstrap::{Fate, WORKSPACES};
+use crate::target::seeding::{Seeded, Seeding, default_workspace, without_default_workspace};
 use crate::target::workspace_defaults::{check_owner, workspace_defaults};
 
 /// Tables that hold a row where bootstrap ran with `KONG_PASSWORD`.

@@ -19,6 +19,7 @@ pub mod levels;
 pub mod privileges;
 mod probe;
 pub mod schema_meta;
+pub mod seeding;
 pub mod sequences;
 pub mod sessions;
 mod sqlstate;

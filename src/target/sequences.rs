@@ -36,7 +36,7 @@ impl FedColumn<'_> {
 }
 
 /// Sets the sequence to the greatest value of its column and returns that; `None` when no row has one from 1 on, so that
-/// the sequence stays as it is. A sequence never goes back.
+/// the sequence stays as it is.
 pub async fn catch_up(target: &Target, column: &FedColumn<'_>) -> Result<Option<i64>> {
     let client = target.client().await?;
     let what = column.what();
@@ -48,21 +48,17 @@ pub async fn catch_up(target: &Target, column: &FedColumn<'_>) -> Result<Option<
         .map_err(|error| failure::statement(&error, &what))?;
     let greatest: Option<i64> = row.try_get(0).map_err(unexpected)?;
     let Some(greatest) = greatest.filter(|greatest| *greatest > 0) else { return Ok(None) };
-    // setval takes the parameters that name the sequence and, last, the value. The sequence may be ahead by values that
-    // nobody sees any more.
+    // Where it is ahead, nobody has the values in between.
     let owner = column.owner(target.schema());
     let regclass = column.regclass();
-    let result = match column.sequence {
-        Some(_) => {
-            let sql = format!("SELECT pg_catalog.setval({regclass}, $2::bigint)");
-            client.query_one(&sql, &[&owner, &greatest]).await
-        }
-        None => {
-            let sql = format!("SELECT pg_catalog.setval({regclass}, $3::bigint)");
-            client.query_one(&sql, &[&owner, &column.column, &greatest]).await
-        }
+    let result = if column.sequence.is_some() {
+        let sql = format!("SELECT pg_catalog.setval({regclass}, $2::bigint)");
+        client.query_one(&sql, &[&owner, &greatest]).await
+    } else {
+        let sql = format!("SELECT pg_catalog.setval({regclass}, $3::bigint)");
+        client.query_one(&sql, &[&owner, &column.column, &greatest]).await
     };
-    result.map_err(|error| failure::statement_needing(&error, &what, "UPDATE ON SEQUENCE"))?;
+    result.map_err(|error| failure::statement(&error, &what))?;
     Ok(Some(greatest))
 }
 
@@ -83,9 +79,10 @@ pub async fn check_sequences(
             column.regclass()
         );
         let owner = column.owner(schema);
-        let row = match column.sequence {
-            Some(_) => client.query_one(&sql, &[&owner]).await,
-            None => client.query_one(&sql, &[&owner, &column.column]).await,
+        let row = if column.sequence.is_some() {
+            client.query_one(&sql, &[&owner]).await
+        } else {
+            client.query_one(&sql, &[&owner, &column.column]).await
         }
         .map_err(|error| failure::statement(&error, &what))?;
         let unexpected = |_| Error::new(ErrorKind::Target, &what).because("unexpected answer");

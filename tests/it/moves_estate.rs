@@ -28,12 +28,8 @@ fn an_estate_of_kong_3_3_arrives_whole() {
 fn large_tables_arrive_whole_from_many_splits() {
     run(async {
         let pair = Pair { cassandra: "3.11", postgres: "9.6", kong: KongVersion::V2_8 };
-        let size = FillSpec {
-            consumers: 4_200,
-            services: Some(600),
-            routes: Some(9_000),
-            ..FillSpec::default()
-        };
+        let size =
+            FillSpec { consumers: 4_200, services: Some(600), routes: Some(9_000), ..FillSpec::default() };
         let source = keyspace::filled_with(pair.cassandra, pair.kong, size).await;
         let target = database::fresh(pair.postgres, pair.kong).await;
         let urls = ["--source", &source.url(), "--target", &target.url()];

@@ -43,7 +43,7 @@ impl Plugin {
         }
         plugin.on_target("ttl", PgKind::Timestamptz);
         plugin.unique(&["ws_id", "name"]);
-        plugin.saw("name", 90, 100);
+        plugin.saw("name", 100, 100);
         plugin
     }
 
@@ -194,9 +194,11 @@ fn pairs_of_types_without_a_conversion_are_asked_about_all_at_once() {
 #[test]
 fn a_prefix_that_only_some_values_have_is_noted() {
     let mut plugin = Plugin::new();
-    assert_eq!(plugin.draft().notes.len(), 1);
-    plugin.saw("name", 100, 100);
     assert_eq!(plugin.draft().notes, Vec::<String>::new());
+    plugin.saw("name", 90, 100);
+    let notes = plugin.draft().notes;
+    assert_eq!((notes.len(), plugin.rule("name")), (1, Rule::StripWorkspace));
+    assert!(notes[0].contains("90 of 100 sampled values start with a workspace's id"), "{}", notes[0]);
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl Error {
         self.0.kind.exit_code()
     }
 
+    /// Why it failed, where that is known.
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
     /// Message, cause and remedy, one line each.
     pub fn report(&self) -> String {
         let mut text = self.0.message.clone();

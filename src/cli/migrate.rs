@@ -15,7 +15,7 @@ use crate::engine::totals::TableTotals;
 use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::progress::Observer;
-use crate::report::table::{Align, TextTable, grouped, spoken};
+use crate::report::table::{Align, TextTable, counted, grouped, spoken};
 use crate::verify::counts;
 
 /// Rows that cannot be loaded are listed up to this number by a dry run.
@@ -105,7 +105,7 @@ async fn dry_run(
     let verdict = if rejects == 0 {
         Ok(())
     } else {
-        Err(Error::new(ErrorKind::Row, format!("{} rows cannot be loaded as they are", grouped(rejects)))
+        Err(Error::new(ErrorKind::Row, format!("{} cannot be loaded as it stands", counted(rejects, "row")))
             .remedy("correct or delete the rows listed above on the source"))
     };
     Ok((text, verdict))

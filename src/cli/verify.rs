@@ -8,6 +8,7 @@ use crate::engine::events::Event;
 use crate::engine::scan::{ScanOptions, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::progress::Observer;
+use crate::report::table::counted;
 use crate::verify::counts;
 
 /// Compare what both sides hold; changes nothing.
@@ -51,19 +52,19 @@ pub async fn run(args: VerifyArgs) -> Result<()> {
     .await;
     drop(events);
     observer.finish();
-    let (counted, rejects) = outcome?;
-    print!("{}", counts::render(&counted));
-    for line in counts::remarks(&counted) {
+    let (counts, rejects) = outcome?;
+    print!("{}", counts::render(&counts));
+    for line in counts::remarks(&counts) {
         println!("  {line}");
     }
     if rejects > 0 {
         return Err(Error::new(
             ErrorKind::Difference,
-            format!("the source holds {rejects} rows that cannot be loaded as they are"),
+            format!("the source holds {} that cannot be loaded as they are", counted(rejects, "row")),
         )
         .remedy("`kongferry migrate --dry-run` lists them"));
     }
-    counts::verdict(&counted)?;
+    counts::verdict(&counts)?;
     println!("The counts of both sides agree.");
     Ok(())
 }

@@ -78,7 +78,7 @@ async fn search_page(
     let key = piece.plan.shaper.key_of(page, tuple.row);
     Ok(Some(
         Error::new(ErrorKind::Row, format!("{} row {key} cannot be loaded", piece.plan.table))
-            .because(refusal)
+            .because(refusal.cause().unwrap_or("the target refused it"))
             .remedy(
                 "correct or delete this row on the source (or add the row it refers to, or remove its twin)",
             ),

@@ -77,6 +77,11 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
+/// A count and what is counted: `1 row`, `2,000 rows`.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// A duration in the two largest units that matter: `0.8 s`, `12 s`, `3 min 5 s`, `1 h 20 min`.
 pub fn spoken(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs();
@@ -101,6 +106,11 @@ mod tests {
             table.render(),
             "  table           rows\n  --------------------\n  consumers  1,234,567\n  acls               7\n"
         );
+    }
+
+    #[test]
+    fn one_of_a_kind_has_no_plural() {
+        assert_eq!((counted(1, "row"), counted(2_000, "row")), ("1 row".to_owned(), "2,000 rows".to_owned()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::engine::plan::Plan;
 use crate::engine::totals::TableTotals;
 use crate::error::{Error, ErrorKind, Result};
-use crate::report::table::{Align, TextTable, grouped};
+use crate::report::table::{Align, TextTable, counted, grouped};
 use crate::target::Target;
 use crate::target::count::{AliveAfter, count_all};
 
@@ -118,10 +118,10 @@ pub fn remarks(counts: &[TableCount]) -> Vec<String> {
             lines.push(format!("{}: {column}: {} stored as {form}", count.table, grouped(*values)));
         }
         for (reason, rows) in &count.totals.skipped {
-            lines.push(format!("{}: {} rows skipped: {reason}", count.table, grouped(*rows)));
+            lines.push(format!("{}: {} skipped: {reason}", count.table, counted(*rows, "row")));
         }
         for (kind, values) in &count.totals.repaired {
-            lines.push(format!("{}: {} values normalised: {kind}", count.table, grouped(*values)));
+            lines.push(format!("{}: {} normalised: {kind}", count.table, counted(*values, "value")));
         }
     }
     lines

@@ -11,9 +11,7 @@ use kongferry::target::workspace_defaults::{check_owner, workspace_defaults};
 use kongferry::target::{LoadTransaction, Target};
 use uuid::Uuid;
 
-use self::schema::{
-    TARGET_DEFAULT, admin, bootstrapped, connect, contents, copied, skipped, target, texts,
-};
+use self::schema::{TARGET_DEFAULT, admin, bootstrapped, connect, contents, copied, skipped, target, texts};
 use crate::target_database::{VERSIONS, tuple};
 
 /// Ids of the source's workspaces.
@@ -69,7 +67,13 @@ async fn bootstrap_rows_give_way_and_defaults_follow() {
             assert_eq!(deleted, expected, "{version}");
             assert_eq!(
                 seeded.defaults,
-                ["Odd Things.Ws Id", "developers.ws_id", "files.ws_id", "rbac_roles.ws_id", "rbac_users.ws_id"]
+                [
+                    "Odd Things.Ws Id",
+                    "developers.ws_id",
+                    "files.ws_id",
+                    "rbac_roles.ws_id",
+                    "rbac_users.ws_id"
+                ]
             );
 
             let after = contents(&admin).await;
@@ -77,7 +81,10 @@ async fn bootstrap_rows_give_way_and_defaults_follow() {
             let kept = "SELECT key FROM vitals_locks UNION ALL SELECT subsystem FROM schema_meta
                         UNION ALL SELECT name FROM workspaces ORDER BY 1";
             assert_eq!(texts(&admin, kept).await, ["core", "default", "delete_status_codes", "team"]);
-            assert!(after.contains("'99999999-0000-4000-8000-000000000009'::uuid"), "another default changed");
+            assert!(
+                after.contains("'99999999-0000-4000-8000-000000000009'::uuid"),
+                "another default changed"
+            );
             // The source's rows of the same names find room, in the workspace of the new default.
             admin
                 .batch_execute(
@@ -136,7 +143,8 @@ async fn rows_that_nobody_copies_do_not_matter() {
             .unwrap();
         let seeded = seed(&target, &[]).await.unwrap();
         assert_eq!(seeded.deleted["workspace_entity_counters"], 1);
-        let kept = "SELECT count(*)::text FROM license_data UNION ALL SELECT count(*)::text FROM vitals_locks";
+        let kept =
+            "SELECT count(*)::text FROM license_data UNION ALL SELECT count(*)::text FROM vitals_locks";
         assert_eq!(texts(&admin, kept).await, ["1", "2"]);
     }
 }

@@ -33,7 +33,8 @@ async fn counters_are_counted_from_the_rows() {
         // Repeating it changes nothing.
         for _ in 0..2 {
             assert_eq!(recount(&target, &catalog, &tables).await.unwrap(), 5);
-            let found = "SELECT format('%s %s %s', w.name, c.entity_type, c.count) FROM workspace_entity_counters c
+            let found =
+                "SELECT format('%s %s %s', w.name, c.entity_type, c.count) FROM workspace_entity_counters c
                          JOIN workspaces w ON w.id = c.workspace_id ORDER BY 1";
             let expected = "
                 SELECT format('%s %s %s', w.name, kind, n) FROM workspaces w, LATERAL (
@@ -85,7 +86,8 @@ async fn sequences_go_on_after_the_greatest_value() {
         assert_eq!(texts(&admin, next).await, ["42", "4"]);
 
         let role = database.role("loader", "").await;
-        let grant = format!("GRANT USAGE ON SCHEMA \"Kong E\" TO {role}; GRANT ALL ON \"Odd Plugin\" TO {role}");
+        let grant =
+            format!("GRANT USAGE ON SCHEMA \"Kong E\" TO {role}; GRANT ALL ON \"Odd Plugin\" TO {role}");
         admin.batch_execute(&grant).await.unwrap();
         let loader = connect(&database.url_as(&role, None)).await;
         let client = loader.client().await.unwrap();

@@ -24,7 +24,8 @@ const ENTERPRISE: &str = "
         EXECUTE format('ALTER TABLE rbac_roles ALTER ws_id SET DEFAULT %L', (SELECT id FROM workspaces));
     END $$";
 
-const DEFAULT: &str = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'rbac_roles'::regclass
+const DEFAULT: &str =
+    "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'rbac_roles'::regclass
                        AND pg_get_expr(adbin, adrelid) LIKE '%uuid'";
 
 fn migrate(source: &Keyspace, target: &str, more: &[&str]) -> Run {
@@ -64,7 +65,8 @@ fn defaults_roles_and_counters_follow_the_source() {
                 }
             }
             expected.sort();
-            let found = "SELECT workspace_id || ' ' || entity_type || ' ' || count FROM workspace_entity_counters";
+            let found =
+                "SELECT workspace_id || ' ' || entity_type || ' ' || count FROM workspace_entity_counters";
             let mut found = target.texts(found).await;
             found.sort();
             assert_eq!(found, expected);

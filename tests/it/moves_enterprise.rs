@@ -15,7 +15,7 @@ use crate::support::expected::{Cell, Expected, compare, enterprise, expected, fa
 use crate::support::keyspace::{self, ADMIN_PASSWORD, Keyspace};
 use crate::support::once::Once;
 use crate::support::program::{Run, kongferry};
-use crate::support::run;
+use crate::support::{run, servers};
 
 const VERSIONS: [KongVersion; 2] = [KongVersion::V2_8, KongVersion::V3_3];
 
@@ -188,7 +188,11 @@ fn an_enterprise_estate_of_kong_3_3_arrives_whole() {
 #[test]
 fn a_target_bootstrapped_with_a_password_holds_the_estate_and_nothing_of_its_administrator() {
     run(async {
-        for (version, postgres) in [(KongVersion::V2_8, "9.6"), (KongVersion::V3_3, "16")] {
+        // Those that the other tests do not take; every line with `./test --long`.
+        let others = [(KongVersion::V2_8, "9.6"), (KongVersion::V3_3, "16")];
+        let lines =
+            servers::postgres_versions().iter().flat_map(|line| VERSIONS.map(|version| (version, *line)));
+        for (version, postgres) in lines.filter(|pair| servers::whole_matrix() || others.contains(pair)) {
             let target = database::fresh_enterprise(postgres, version, Some(TARGET_PASSWORD)).await;
             for (table, rows) in [("admins", 1), ("rbac_users", 1), ("rbac_roles", 4), ("consumers", 1)] {
                 assert_eq!(target.count(table).await, rows, "{table} of a fresh target");

@@ -1,9 +1,12 @@
 //! Layouts that other patch levels and older releases have, and rows that only Cassandra accepts.
 
+use std::collections::BTreeMap;
+
 use kongferry::estate::KongVersion;
 use serde_json::json;
 
 use crate::support::database::{self, Database};
+use crate::support::expected::seconds_now;
 use crate::support::keyspace::{self, Keyspace};
 use crate::support::program::{Run, kongferry};
 use crate::support::run;
@@ -76,6 +79,52 @@ fn older_layouts_arrive() {
             ("SELECT id || ' ' || port FROM vault_auth_vaults", format!("{ID} 8200")),
         ] {
             assert_eq!(target.texts(query).await, [expected], "{query}");
+        }
+        source.remove().await;
+        target.remove().await;
+    });
+}
+
+/// The audit log keeps its retention: an instant of expiry of the column that Kong reads, and none where there is none, although
+/// the target's column has a default that would start anew.
+#[test]
+fn audit_rows_expire_when_they_would_have() {
+    run(async {
+        let tables = [
+            "CREATE TABLE {ks}.audit_objects (id uuid PRIMARY KEY, request_id text, entity_key uuid, dao_name text, operation text,
+                 entity text, rbac_user_id uuid, signature text) WITH default_time_to_live = 2592000",
+            "CREATE TABLE {ks}.audit_requests (request_id text PRIMARY KEY, request_timestamp timestamp, client_ip text, path text,
+                 method text, payload text, status int, rbac_user_id uuid, workspace uuid, signature text, expire timestamp,
+                 removed_from_payload text, rbac_user_name text, request_source text) WITH default_time_to_live = 2592000",
+        ];
+        let (source, target) = sides("audit", &tables).await;
+        let started = seconds_now();
+        for (id, ttl) in [("retained", None), ("kept", Some(0)), ("shortened", Some(864_000))] {
+            let request = json!({ "request_id": id, "request_timestamp": CREATED, "client_ip": "192.0.2.1", "path": "/",
+                                  "method": "GET", "status": 200 });
+            source.insert("audit_requests", &request, ttl).await;
+        }
+        // Written again with a shorter life.
+        let sooner = "UPDATE {ks}.audit_requests USING TTL 1728000 SET request_timestamp = '2019-06-01' WHERE request_id = 'retained'";
+        source.execute(sooner, ()).await;
+        let object =
+            json!({ "id": ID, "request_id": "retained", "dao_name": "consumers", "operation": "create" });
+        source.insert("audit_objects", &object, None).await;
+
+        migrate(&source, &target, &["--include", "audit"]).exits(0);
+        let query = "SELECT trim(request_id) || ' ' || coalesce(extract(epoch FROM ttl)::bigint::text, 'never') FROM audit_requests
+                     UNION ALL SELECT 'object ' || extract(epoch FROM ttl)::bigint FROM audit_objects";
+        let mut expiries = BTreeMap::new();
+        for line in target.texts(query).await {
+            let (row, instant) = line.split_once(' ').unwrap();
+            let left = instant.parse::<i64>().ok().map(|instant| instant - started);
+            expiries.insert(row.to_owned(), left);
+        }
+        assert_eq!(expiries["kept"], None);
+        for (row, seconds) in [("retained", 1_728_000), ("shortened", 864_000), ("object", 2_592_000)] {
+            let left = expiries[row].unwrap_or_default();
+            // Cassandra counts from the write, a moment after the start of this test.
+            assert!((seconds - 2..seconds + 60).contains(&left), "{row}: {left} instead of {seconds}");
         }
         source.remove().await;
         target.remove().await;

@@ -83,15 +83,12 @@ fn passwords_of_administrators_still_verify() {
                 assert_eq!(credential["username"].as_str(), Some(name), "{version}");
                 let salted = format!("{}{consumer}", password_of(id, name));
                 let stored = credential["password"].as_str().unwrap();
-                match stored.len() {
-                    40 => {
-                        sha1 += 1;
-                        assert_eq!(stored, hex(&Sha1::digest(&salted)), "{version}: {name}");
-                    }
-                    _ => {
-                        sha256 += 1;
-                        assert_eq!(stored, hex(&Sha256::digest(&salted)), "{version}: {name}");
-                    }
+                if stored.len() == 40 {
+                    sha1 += 1;
+                    assert_eq!(stored, hex(&Sha1::digest(&salted)), "{version}: {name}");
+                } else {
+                    sha256 += 1;
+                    assert_eq!(stored, hex(&Sha256::digest(&salted)), "{version}: {name}");
                 }
             }
             // One was invited and has not come yet, one was made in FIPS mode.

@@ -17,6 +17,7 @@ mod derived_data;
 mod enterprise_target;
 mod expiry;
 mod golden_rows;
+mod moves_enterprise;
 mod moves_estate;
 mod refusals;
 mod servers_answer;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use kongferry::estate::{FillSpec, KongVersion};
-use serde_json::Value;
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
@@ -75,15 +74,16 @@ async fn migrate_and_compare(source: &Keyspace, target: &Database, pair: Pair, o
     migrated.exits(0).prints(&["the counts of both sides agree"]);
 
     let tables = compare_rows(source, target, pair).await;
-    compare_tags(target, &tables, pair).await;
-    compare_counts(&migrated, &tables);
+    let tags = target.rows("tags", "entity_id").await;
+    compare::assert_tags(&tables, tags, &facts::tagged(pair.kong), &format!("{pair:?}"));
+    compare::assert_counts(&migrated, &tables);
     check_odd_rows(&migrated, &tables, pair);
     check_passwords(target).await;
     let after = target.content().await;
     for table in facts::LEFT_ALONE {
         assert_eq!(before.get(table), after.get(table), "{pair:?}: {table} is not copied, yet it changed");
     }
-    let changed = differing(&catalog, &target.catalog().await);
+    let changed = compare::differing(&catalog, &target.catalog().await);
     assert!(changed.is_empty(), "{pair:?}: the target's catalog changed:\n{}", changed.join("\n"));
     assert!(before.keys().eq(after.keys()), "{pair:?}: tables came or went");
 }
@@ -109,47 +109,9 @@ async fn compare_rows(source: &Keyspace, target: &Database, pair: Pair) -> BTree
     tables
 }
 
-/// `tags` holds what the row triggers of the tagged tables must have written: one row per entity, tagged or not.
-async fn compare_tags(target: &Database, tables: &BTreeMap<&'static str, Expected>, pair: Pair) {
-    let tagged: usize = facts::tagged(pair.kong).iter().map(|table| tables[table].rows.len()).sum();
-    let expected = compare::tags(tables);
-    assert_eq!(expected.len(), tagged, "{pair:?}: two entities share an id, or a table lacks its tags");
-    let found: BTreeMap<String, (String, Value)> = target
-        .rows("tags", "entity_id")
-        .await
-        .into_iter()
-        .map(|(id, row)| {
-            (id, (row["entity_name"].as_str().unwrap_or_default().to_owned(), row["tags"].clone()))
-        })
-        .collect();
-    let differences: Vec<String> = expected
-        .keys()
-        .chain(found.keys())
-        .filter(|id| expected.get(*id) != found.get(*id))
-        .map(|id| format!("tags {id}: should be {:?} and is {:?}", expected.get(id), found.get(id)))
-        .collect();
-    compare::assert_none(&differences, &format!("{pair:?}"));
-    assert!(expected.values().any(|(_, tags)| tags.is_null()), "no untagged entity in the estate");
-    assert!(expected.values().any(|(_, tags)| tags.is_array()), "no tagged entity in the estate");
-}
-
-/// The printed table of counts: read, skipped, loaded, on target.
-fn compare_counts(migrated: &Run, tables: &BTreeMap<&'static str, Expected>) {
-    let mut sum = [0, 0, 0, 0];
-    for (table, expected) in tables {
-        let loaded = expected.rows.len();
-        let counts = [expected.read(), expected.read() - loaded, loaded, loaded].map(|rows| rows as u64);
-        assert_eq!(migrated.counts(table), counts, "counts of {table}\n{}", migrated.transcript());
-        for (sum, count) in sum.iter_mut().zip(counts) {
-            *sum += count;
-        }
-    }
-    assert_eq!(migrated.counts("total"), sum, "{}", migrated.transcript());
-}
-
 /// The estate held what makes the rules matter, and the run said what became of it.
 fn check_odd_rows(migrated: &Run, tables: &BTreeMap<&'static str, Expected>, pair: Pair) {
-    for (table, remark) in [
+    let remarks = [
         ("keyauth_credentials", "expired, only a remnant left"),
         ("routes", "under a partition Kong never reads"),
         ("consumers", "empty name to NULL"),
@@ -162,13 +124,8 @@ fn check_odd_rows(migrated: &Run, tables: &BTreeMap<&'static str, Expected>, pai
         ("acls", "old cache key recomputed"),
         ("basicauth_credentials", "$(VALUE) left by Kong 2.1.0 to NULL"),
         ("keyauth_credentials", "earlier expiry of another cell taken"),
-    ] {
-        let said = migrated
-            .stdout
-            .lines()
-            .any(|line| line.trim_start().starts_with(&format!("{table}: ")) && line.contains(remark));
-        assert!(said, "{pair:?}: no remark on {table}: {remark}\n{}", migrated.transcript());
-    }
+    ];
+    compare::assert_remarks(migrated, &remarks, &format!("{pair:?}"));
     let ghosts: usize = tables.values().map(|table| table.ghosts).sum();
     let foreign: usize = tables.values().map(|table| table.foreign).sum();
     assert!(ghosts > 0 && foreign > 0, "{pair:?}: {ghosts} ghost rows, {foreign} under foreign partitions");
@@ -197,11 +154,4 @@ async fn check_passwords(target: &Database) {
         "{checked} of {} passwords check out",
         credentials.len()
     );
-}
-
-/// Lines that only one of two sorted lists has.
-fn differing(before: &[String], after: &[String]) -> Vec<String> {
-    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
-    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
-    gone.chain(new).collect()
 }

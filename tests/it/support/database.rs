@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kongferry::estate::{self, KongVersion};
+use kongferry::estate::{self, CreateOptions, Edition, KongVersion};
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
@@ -23,14 +24,26 @@ pub struct Database {
 
 /// A fresh clone of what `kong migrations bootstrap` leaves.
 pub async fn fresh(line: &str, version: KongVersion) -> Database {
+    clone_of(line, version, CreateOptions::default()).await
+}
+
+/// A fresh clone of what it leaves with Enterprise; with `password` in `KONG_PASSWORD` there is an administrator as well.
+pub async fn fresh_enterprise(line: &str, version: KongVersion, password: Option<&str>) -> Database {
+    let admin_password = password.map(SecretString::from);
+    let options = CreateOptions { edition: Edition::Enterprise, admin_password, ..CreateOptions::default() };
+    clone_of(line, version, options).await
+}
+
+async fn clone_of(line: &str, version: KongVersion, options: CreateOptions) -> Database {
     static TEMPLATES: Once<String> = Once::new();
     let server = servers::postgres(line);
+    let label = format!("{line} {version} {:?} {}", options.edition, options.admin_password.is_some());
     let template = TEMPLATES
-        .get(&format!("{line} {version}"), || async move {
+        .get(&label, || async move {
             let name = unique("template");
             connect(&server.url).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
             let client = connect(&server.database_url(&name)).await;
-            estate::create_postgres(&client, "public", version).await.unwrap();
+            estate::create_postgres_with(&client, "public", version, &options).await.unwrap();
             name
         })
         .await;
@@ -74,11 +87,21 @@ impl Database {
 
     /// All rows of a table as JSON, by the text of column `key`.
     pub async fn rows(&self, table: &str, key: &str) -> BTreeMap<String, Value> {
+        self.keyed_rows(table, &[key]).await
+    }
+
+    /// All rows of a table as JSON, by the texts of the columns of `key`, with a space between them.
+    pub async fn keyed_rows(&self, table: &str, key: &[&str]) -> BTreeMap<String, Value> {
         let query = format!("SELECT to_jsonb(r)::text FROM \"{table}\" r");
         let mut rows = BTreeMap::new();
         for text in self.texts(&query).await {
             let row: Value = serde_json::from_str(&text).unwrap();
-            let key = row[key].as_str().unwrap_or_else(|| panic!("{table} has no text {key}")).to_owned();
+            let part = |column: &&str| match &row[*column] {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                other => panic!("{table} has {other} in the key column {column}"),
+            };
+            let key = key.iter().map(part).collect::<Vec<_>>().join(" ");
             assert!(rows.insert(key.clone(), row).is_none(), "{table} holds {key} twice");
         }
         rows

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
+use kongferry::estate::{self, CreateOptions, Edition, FillSpec, KongVersion};
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::value::Row;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::database::Database;
@@ -46,13 +47,40 @@ pub async fn filled_with(line: &str, version: KongVersion, size: FillSpec) -> Ke
     keyspace
 }
 
+/// Password of the administrator that the bootstrap of a filled Enterprise estate made.
+pub const ADMIN_PASSWORD: &str = "söurce-kong-password";
+
+/// The filled Enterprise estate of a Kong version, with odd rows and an administrator of the bootstrap: 2.8 on Cassandra 3.11,
+/// 3.3 on 5.0. Filled once per run, and only read.
+pub async fn enterprise(version: KongVersion) -> &'static Keyspace {
+    static FILLED: Once<Keyspace> = Once::new();
+    let line = if version == KongVersion::V2_8 { "3.11" } else { "5.0" };
+    let make = || async move {
+        let options = CreateOptions {
+            indexes: false,
+            edition: Edition::Enterprise,
+            admin_password: Some(SecretString::from(ADMIN_PASSWORD)),
+            ..CreateOptions::default()
+        };
+        let keyspace = created(line, version, "enterprise", &options).await;
+        let spec = FillSpec { consumers: 100, odd: true, concurrency: 32, ..FillSpec::default() };
+        estate::fill(&keyspace.session, &keyspace.name, &spec).await.unwrap();
+        keyspace
+    };
+    FILLED.get(&version.to_string(), make).await
+}
+
 /// A keyspace as a fresh Gateway leaves it, without secondary indexes; `workspace` is the id of its workspace `default`.
 pub async fn empty(line: &str, version: KongVersion, label: &str, workspace: Option<Uuid>) -> Keyspace {
+    let options = CreateOptions { indexes: false, workspace, ..CreateOptions::default() };
+    created(line, version, label, &options).await
+}
+
+async fn created(line: &str, version: KongVersion, label: &str, options: &CreateOptions) -> Keyspace {
     let server = servers::cassandra(line);
     let session = session(server).await;
     let name = unique(label);
-    let options = CreateOptions { indexes: false, workspace, ..CreateOptions::default() };
-    let default_workspace = estate::create_cassandra(&session, &name, version, &options).await.unwrap();
+    let default_workspace = estate::create_cassandra(&session, &name, version, options).await.unwrap();
     Keyspace { server, session, name, default_workspace }
 }
 

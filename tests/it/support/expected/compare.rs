@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Cell, Expected, Row, columns, facts, micros};
 use crate::support::database::Database;
+use crate::support::program::Run;
 
 /// Differences that are shown; more would only scroll.
 const SHOWN: usize = 25;
@@ -16,7 +17,7 @@ const EXPIRY_TOLERANCE: i64 = 2;
 /// Compares every row and column of `table` and returns what differs, one line each.
 pub async fn differences(database: &Database, table: &str, expected: &Expected) -> Vec<String> {
     let columns = columns(database, table).await;
-    let found = database.rows(table, facts::key(table)).await;
+    let found = database.keyed_rows(table, facts::key(table)).await;
     let mut differences = Vec::new();
     for key in expected.rows.keys().filter(|key| !found.contains_key(*key)) {
         differences.push(format!("{table} {key}: is missing"));
@@ -47,6 +48,10 @@ fn cells(columns: &[(String, String)], row: Value) -> Row {
         .map(|(column, ty)| {
             let cell = match row.remove(column).unwrap_or(Value::Null) {
                 Value::String(text) if ty == "timestamp with time zone" => Cell::Instant(micros(&text)),
+                Value::String(text) if ty == "timestamp without time zone" => {
+                    Cell::Instant(micros(&format!("{text}+00:00")))
+                }
+                Value::Number(number) if ty == "double precision" => Cell::Double(number.as_f64().unwrap()),
                 value => Cell::Value(value),
             };
             (column.clone(), cell)
@@ -58,6 +63,8 @@ fn same_cell(expected: &Cell, found: &Cell) -> bool {
     match (expected, found) {
         (Cell::Value(expected), Cell::Value(found)) => same_json(expected, found),
         (Cell::Instant(expected), Cell::Instant(found)) => expected == found,
+        // PostgreSQL before 12 shows 15 digits.
+        (Cell::Double(expected), Cell::Double(found)) => (expected - found).abs() <= expected.abs() * 1e-14,
         (Cell::Expiry(expected), Cell::Instant(found)) => {
             (expected * 1_000_000 - found).abs() <= EXPIRY_TOLERANCE * 1_000_000
         }
@@ -81,7 +88,7 @@ pub fn same_json(one: &Value, other: &Value) -> bool {
 }
 
 /// What the row triggers of these tables must have left in `tags`: entity id to table and tags.
-pub fn tags(tables: &BTreeMap<&'static str, Expected>) -> BTreeMap<String, (String, Value)> {
+fn tags(tables: &BTreeMap<&'static str, Expected>) -> BTreeMap<String, (String, Value)> {
     let mut tags = BTreeMap::new();
     for (table, expected) in tables {
         for (id, row) in &expected.rows {
@@ -91,6 +98,69 @@ pub fn tags(tables: &BTreeMap<&'static str, Expected>) -> BTreeMap<String, (Stri
         }
     }
     tags
+}
+
+/// Compares `tags` of the target with what the row triggers of these tables must have left there: one row per entity, tagged or
+/// not.
+#[track_caller]
+pub fn assert_tags(
+    tables: &BTreeMap<&'static str, Expected>,
+    found: BTreeMap<String, Value>,
+    tagged: &[&str],
+    context: &str,
+) {
+    let rows: usize = tagged.iter().map(|table| tables[table].rows.len()).sum();
+    let expected = tags(tables);
+    assert_eq!(expected.len(), rows, "{context}: two entities share an id, or a table lacks its tags");
+    let found: BTreeMap<String, (String, Value)> = found
+        .into_iter()
+        .map(|(id, row)| {
+            (id, (row["entity_name"].as_str().unwrap_or_default().to_owned(), row["tags"].clone()))
+        })
+        .collect();
+    let differences: Vec<String> = expected
+        .keys()
+        .chain(found.keys())
+        .filter(|id| expected.get(*id) != found.get(*id))
+        .map(|id| format!("tags {id}: should be {:?} and is {:?}", expected.get(id), found.get(id)))
+        .collect();
+    assert_none(&differences, context);
+    assert!(expected.values().any(|(_, tags)| tags.is_null()), "no untagged entity in the estate");
+    assert!(expected.values().any(|(_, tags)| tags.is_array()), "no tagged entity in the estate");
+}
+
+/// The printed table of counts: read, skipped, loaded, on target.
+#[track_caller]
+pub fn assert_counts(migrated: &Run, tables: &BTreeMap<&'static str, Expected>) {
+    let mut sum = [0, 0, 0, 0];
+    for (table, expected) in tables {
+        let loaded = expected.rows.len();
+        let counts = [expected.read(), expected.read() - loaded, loaded, loaded].map(|rows| rows as u64);
+        assert_eq!(migrated.counts(table), counts, "counts of {table}\n{}", migrated.transcript());
+        for (sum, count) in sum.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    assert_eq!(migrated.counts("total"), sum, "{}", migrated.transcript());
+}
+
+/// Panics unless the run remarked on each of these tables in these words.
+#[track_caller]
+pub fn assert_remarks(migrated: &Run, remarks: &[(&str, &str)], context: &str) {
+    for (table, remark) in remarks {
+        let said = migrated
+            .stdout
+            .lines()
+            .any(|line| line.trim_start().starts_with(&format!("{table}: ")) && line.contains(remark));
+        assert!(said, "{context}: no remark on {table}: {remark}\n{}", migrated.transcript());
+    }
+}
+
+/// Lines that only one of two sorted lists has.
+pub fn differing(before: &[String], after: &[String]) -> Vec<String> {
+    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+    gone.chain(new).collect()
 }
 
 /// Panics with the first differences when there are any.

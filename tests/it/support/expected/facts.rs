@@ -3,6 +3,8 @@
 
 use kongferry::estate::KongVersion;
 
+use super::enterprise;
+
 /// Tables whose rows arrive.
 pub fn copied(version: KongVersion) -> Vec<&'static str> {
     let mut tables = vec![
@@ -52,15 +54,16 @@ pub fn tagged(version: KongVersion) -> Vec<&'static str> {
     copied(version).into_iter().filter(|table| !untagged.contains(table)).collect()
 }
 
-/// Column that names a row.
-pub fn key(table: &str) -> &'static str {
-    if table == "parameters" { "key" } else { "id" }
+/// Columns that name a row.
+pub fn key(table: &str) -> &'static [&'static str] {
+    if table == "parameters" { &["key"] } else { enterprise::key(table).unwrap_or(&["id"]) }
 }
 
 /// Columns stored as `<workspace>:<value>` on Cassandra.
 pub fn prefixed(table: &str) -> &'static [&'static str] {
     match table {
-        "consumers" => &["username", "custom_id"],
+        // The lower-case name is Enterprise's.
+        "consumers" => &["username", "custom_id", "username_lower"],
         "services" | "routes" | "upstreams" | "keys" | "key_sets" => &["name"],
         "basicauth_credentials" | "hmacauth_credentials" => &["username"],
         "jwt_secrets" | "keyauth_credentials" => &["key"],
@@ -68,7 +71,7 @@ pub fn prefixed(table: &str) -> &'static [&'static str] {
         "oauth2_authorization_codes" => &["code"],
         "oauth2_tokens" => &["access_token", "refresh_token"],
         "plugins" => &["instance_name"],
-        _ => &[],
+        _ => enterprise::prefixed(table),
     }
 }
 
@@ -80,13 +83,14 @@ pub fn expiry(table: &str) -> Option<(&'static str, &'static [&'static str])> {
         "oauth2_authorization_codes" => Some(("created_at", &["credential_id", "code"])),
         "sessions" => Some(("session_id", &["session_id"])),
         "acme_storage" => Some(("key", &["key", "value"])),
-        _ => None,
+        _ => enterprise::expiry(table),
     }
 }
 
 /// Whether all rows stand in one partition, named like the table.
 pub fn in_one_partition(table: &str) -> bool {
     ["certificates", "ca_certificates", "routes", "services", "snis"].contains(&table)
+        || enterprise::in_one_partition(table)
 }
 
 /// The columns a stored cache key is made of.
@@ -107,7 +111,7 @@ pub fn default_for(table: &str, column: &str) -> Option<&'static str> {
         ("plugins", "enabled") => Some("true"),
         ("targets", "weight") => Some("100"),
         ("upstreams", "slots") => Some("10000"),
-        _ => None,
+        _ => enterprise::default_for(table, column),
     }
 }
 

@@ -58,7 +58,7 @@ impl fmt::Display for Form {
             Self::Argon2 => "argon2",
             Self::Sha1 => "SHA-1",
             Self::Sha256 => "SHA-256",
-            Self::Encrypted => "encrypted by the keyring",
+            Self::Encrypted => "keyring ciphertext",
             Self::Plain => "plain text",
         })
     }

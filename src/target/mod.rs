@@ -5,6 +5,7 @@
 //!
 //! Errors of the driver never leave this module as they are: see [`failure`].
 
+pub mod armour;
 pub mod bootstrap;
 pub mod catalog;
 mod catalog_read;
@@ -23,6 +24,7 @@ pub mod seeding;
 pub mod sequences;
 pub mod sessions;
 mod sqlstate;
+pub mod tags;
 mod transaction;
 pub mod workspace_defaults;
 

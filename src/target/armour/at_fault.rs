@@ -1,0 +1,1 @@
+//! Which rows break a key.

@@ -1,0 +1,1 @@
+//! The statements that take off and put back.

@@ -7,6 +7,9 @@ use crate::error::Result;
 /// The table.
 pub const TAGS: &str = "tags";
 
+/// Function of the triggers that write it.
+pub const SYNC_TAGS: &str = "sync_tags";
+
 /// Writes the rows of `tags` that the triggers of `table` would have written: one for each entity, untagged ones included
 /// (`tags` NULL or empty, as in the entity). `tags` must not hold any of them yet. Returns their number.
 pub async fn rebuild(transaction: &mut LoadTransaction, schema: &str, table: &str) -> Result<u64> {

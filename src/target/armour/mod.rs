@@ -10,6 +10,7 @@
 mod at_fault;
 mod hindrances;
 mod inventory;
+mod locked;
 mod put_back;
 mod read;
 mod rehearsal;

@@ -101,7 +101,12 @@ async fn dry_run_against_bare_scan(session: &Session, cassandra: &str, postgres:
     let maps = MapSet::built_in().unwrap();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let options = PlanOptions { workers: WORKERS, memory_bytes: 128 << 20, shifted: false };
+        let options = PlanOptions {
+            workers: WORKERS,
+            memory_bytes: 128 << 20,
+            shifted: false,
+            keep_constraints: false,
+        };
         let plan = sides.plan(&maps, &choice, options, &events).await.unwrap();
         let begun = Instant::now();
         let rows = bare_scan(session, &plan).await;

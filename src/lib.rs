@@ -6,7 +6,8 @@
 //! 2. [`schema_map`] says, column by column, what happens to a table, checked against both live catalogs;
 //! 3. [`transform`] shapes the bytes of a page into tuples of a binary COPY;
 //! 4. [`target`] loads those tuples, one transaction per split;
-//! 5. [`engine`] plans the run and drives the workers that own a split from first page to commit;
+//! 5. [`engine`] plans the run and drives the workers that own a split from first page to commit, which write each into the
+//!    [`ledger`] in the same transaction;
 //! 6. [`verify`] counts and compares both sides;
 //! 7. [`report`] shows what happens while it happens, and what came of it.
 //!
@@ -19,6 +20,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod estate;
+pub mod ledger;
 pub mod report;
 pub mod schema_map;
 pub mod schema_state;

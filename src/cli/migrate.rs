@@ -1,22 +1,28 @@
 //! `kongferry migrate`: the run.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use uuid::Uuid;
 
 use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
-use crate::engine::migrate::migrate;
-use crate::engine::plan::Plan;
+use crate::engine::migrate::{Hands, Voyage};
+use crate::engine::plan::{Plan, PlanOptions};
 use crate::engine::preflight::Sides;
 use crate::engine::scan::{ScanOptions, scan};
+use crate::engine::terms;
 use crate::engine::totals::TableTotals;
 use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Run, RunState};
 use crate::report::progress::Observer;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
-use crate::verify::counts;
+use crate::schema_map::MapSet;
+use crate::target::armour::ServerResources;
+use crate::verify::counts::{self, TableCount};
 
 /// Rows that cannot be loaded are listed up to this number by a dry run.
 const LISTED_REJECTS: usize = 100;
@@ -24,45 +30,50 @@ const LISTED_REJECTS: usize = 100;
 /// Copy the estate from Cassandra to PostgreSQL and count both sides.
 ///
 /// The target must be a freshly bootstrapped Gateway datastore of the same Kong version, with no Gateway running on it. Its
-/// default workspace and cluster id give way to the source's. Every split is one transaction; a failure leaves no split half
-/// loaded.
+/// default workspace and cluster id give way to the source's. Indexes, constraints and triggers are taken off the tables for
+/// the load and put back afterwards, exactly as they were; what that takes is tried beforehand and rolled back. Everything is
+/// written into schema kongferry of the target: after a failure --resume goes on, and `kongferry undo` goes back.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
     /// Read and shape everything, write nothing; lists every row that could not be loaded.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["resume", "join"])]
     dry_run: bool,
+    /// Go on with the run that broke off on this target.
+    #[arg(long, conflicts_with_all = ["join", "tables", "skip_tables", "include", "keep_constraints"])]
+    resume: bool,
+    /// Help another process, also from another host, with its run on this target: the id that it printed.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints"])]
+    join: Option<Uuid>,
     #[command(flatten)]
     connections: ConnectionArgs,
     #[command(flatten)]
     tables: TableArgs,
     #[command(flatten)]
     reading: ReadingArgs,
+    #[command(flatten)]
+    loading: LoadingArgs,
+}
+
+/// How to load.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Loading")]
+pub struct LoadingArgs {
+    /// Keep indexes, constraints and triggers in place while loading: about four times slower, for a role that does not own
+    /// the tables.
+    #[arg(long)]
+    keep_constraints: bool,
+
+    /// Indexes and foreign keys built at the same time [default: twice max_parallel_maintenance_workers, 2 to 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    builds: Option<u16>,
 }
 
 /// Runs it.
 pub async fn run(args: MigrateArgs) -> Result<()> {
-    let (maps, choice) = (args.tables.maps()?, args.tables.choice());
     let (events, observer) = Observer::start(args.reading.quiet);
     let stop = interrupt::watch();
     let begun = Instant::now();
-    let outcome = async {
-        events.stage("Checking both sides");
-        let sides = sides::open(&args.connections, &args.reading).await?;
-        let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
-        if args.dry_run {
-            return dry_run(&sides, &plan, &args.reading, &stop, &events).await;
-        }
-        sides.check_target(&plan, &events).await?;
-        events.stage(format!("Copying {} tables", plan.tables.len()));
-        let counted = migrate(&sides, &plan, args.reading.workers(), &stop, &events).await?;
-        let mut text = counts::render(&counted);
-        let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
-        for line in counts::remarks(&counted).into_iter().chain(plan.keyring.summary(&totals)) {
-            text.push_str(&format!("  {line}\n"));
-        }
-        Ok((text, counts::verdict(&counted)))
-    }
-    .await;
+    let outcome = go(&args, &stop, &events).await;
     drop(events);
     observer.finish();
     let (text, verdict) = outcome?;
@@ -72,10 +83,120 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
         println!(
             "Dry run: every row read can be loaded, as far as one table's rows can show it. Nothing was written."
         );
+    } else if args.join.is_some() {
+        println!("Nothing of the run is open any more; the process that leads it counts both sides.");
     } else {
         println!("Done in {}: the counts of both sides agree.", spoken(begun.elapsed()));
     }
     Ok(())
+}
+
+async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String, Result<()>)> {
+    events.stage("Checking both sides");
+    let maps = args.tables.maps()?;
+    let sides = sides::open(&args.connections, &args.reading).await?;
+    let options =
+        PlanOptions { keep_constraints: args.loading.keep_constraints, ..args.reading.plan_options(false) };
+    if args.resume || args.join.is_some() {
+        let run = unfinished(&sides, args.join).await?;
+        return go_on(args, sides, &maps, options, run, stop, events).await;
+    }
+    let choice = args.tables.choice();
+    sides.refuse_unfinished().await?;
+    let plan = sides.plan(&maps, &choice, options, events).await?;
+    if args.dry_run {
+        return dry_run(&sides, &plan, &args.reading, stop, events).await;
+    }
+    let armour = sides.check_target(&plan, options.keep_constraints, events).await?;
+    let terms = terms::terms(&sides, &plan, &choice, options.keep_constraints);
+    let id = Uuid::new_v4();
+    events.stage(format!("Run {id}"));
+    if armour.is_none() {
+        events.stage(format!("Copying {} tables", plan.tables.len()));
+    }
+    let voyage = voyage(args, &sides, plan, stop, events).await?;
+    let counted = voyage.begin(id, terms, armour).await?;
+    Ok(outcome(&voyage.plan, &counted))
+}
+
+/// The run to go on with.
+async fn unfinished(sides: &Sides, wanted: Option<Uuid>) -> Result<Run> {
+    let run = Run::newest(&sides.target).await.map_err(Error::before_writing)?;
+    let refused = |what: String| Err(Error::new(ErrorKind::Preflight, what));
+    match (run, wanted) {
+        (None, _) => refused("there is no run on this target to go on with".to_owned())
+            .map_err(|error| error.remedy("begin one: the same command without --resume")),
+        (Some(run), Some(wanted)) if run.id != wanted => {
+            refused(format!("the run on this target is {}, not {wanted}", run.id))
+        }
+        (Some(run), _) if run.state != RunState::Loading => {
+            refused(format!("run {} on this target is over ({})", run.id, run.state.as_str())).map_err(
+                |error| error.remedy("`kongferry status` shows it; `kongferry verify --counts` counts again"),
+            )
+        }
+        (Some(run), _) => Ok(run),
+    }
+}
+
+/// Takes a run up where it stands.
+async fn go_on(
+    args: &MigrateArgs,
+    sides: Sides,
+    maps: &MapSet,
+    options: PlanOptions,
+    run: Run,
+    stop: &Stop,
+    events: &Events,
+) -> Result<(String, Result<()>)> {
+    let options = PlanOptions { keep_constraints: run.terms.keep_constraints, ..options };
+    terms::check_target(&run.terms, &sides.target).await.map_err(Error::before_writing)?;
+    // As it was before the run: now keys and foreign keys may be away.
+    let sides = Sides { catalog: Arc::new(run.terms.catalog.clone()), ..sides };
+    let plan = sides.plan(maps, &run.terms.choice, options, events).await?;
+    terms::check(&run.terms, &sides, &plan)?;
+    let voyage = voyage(args, &sides, plan, stop, events).await?;
+    if args.join.is_some() {
+        events.stage(format!("Joining run {}", run.id));
+        voyage.join(run).await?;
+        return Ok((String::new(), Ok(())));
+    }
+    events.stage(format!("Going on with run {} of {} UTC", run.id, run.began_at));
+    let counted = voyage.resume(run).await?;
+    Ok(outcome(&voyage.plan, &counted))
+}
+
+async fn voyage<'a>(
+    args: &MigrateArgs,
+    sides: &'a Sides,
+    plan: Plan,
+    stop: &'a Stop,
+    events: &'a Events,
+) -> Result<Voyage<'a>> {
+    let server = ServerResources::read(&sides.target).await.map_err(Error::before_writing)?;
+    let settlers = args.loading.builds.map_or_else(|| builds(&server), usize::from);
+    Ok(Voyage {
+        sides,
+        plan: Arc::new(plan),
+        hands: Hands { loaders: args.reading.workers(), settlers },
+        resources: server.share(settlers),
+        stop,
+        events,
+    })
+}
+
+/// Indexes built at once, unless the user says: enough that one that waits for the disk leaves no core idle.
+fn builds(server: &ServerResources) -> usize {
+    usize::try_from(server.parallel_workers).unwrap_or(0).saturating_mul(2).clamp(2, 8)
+}
+
+/// The counts for people, and what they say.
+fn outcome(plan: &Plan, counted: &[TableCount]) -> (String, Result<()>) {
+    let mut text = counts::render(counted);
+    let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
+    for line in counts::remarks(counted).into_iter().chain(plan.keyring.summary(&totals)) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    (text, counts::verdict(counted))
 }
 
 async fn dry_run(

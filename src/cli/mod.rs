@@ -3,11 +3,14 @@
 //! Help texts are the doc comments of the argument structs. Data goes to stdout, progress and notes to stderr.
 
 mod args;
+mod back;
 mod interrupt;
 mod map;
 mod migrate;
 mod plan;
 mod sides;
+mod status;
+mod target_only;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -30,7 +33,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  internal error
   2  usage or configuration
   3  refused before anything was changed (unreachable server, wrong password, target not fresh, ...)
-  4  interrupted
+  4  interrupted; `kongferry migrate --resume` goes on
   6  source and target do not hold the same
   7  reading the source failed
   8  loading the target failed, or a row cannot be loaded";
@@ -40,6 +43,10 @@ enum Command {
     Plan(plan::PlanArgs),
     Migrate(migrate::MigrateArgs),
     Verify(verify::VerifyArgs),
+    Status(status::StatusArgs),
+    Rearm(back::RearmArgs),
+    Undo(back::UndoArgs),
+    Clean(back::CleanArgs),
     #[command(subcommand)]
     Map(map::MapCommand),
 }
@@ -55,6 +62,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Plan(args) => block_on(plan::run(args)),
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
+        Command::Status(args) => block_on(status::run(args)),
+        Command::Rearm(args) => block_on(back::rearm(args)),
+        Command::Undo(args) => block_on(back::undo(args)),
+        Command::Clean(args) => block_on(back::clean(args)),
     }
 }
 

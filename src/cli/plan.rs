@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
 use super::sides;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, PlanOptions};
 use crate::error::Result;
 use crate::report::progress::Observer;
 use crate::report::table::{Align, TextTable, grouped};
@@ -22,6 +22,10 @@ pub struct PlanArgs {
     tables: TableArgs,
     #[command(flatten)]
     reading: ReadingArgs,
+
+    /// Plan for a load that keeps indexes, constraints and triggers in place.
+    #[arg(long)]
+    keep_constraints: bool,
 }
 
 /// Runs it.
@@ -30,9 +34,12 @@ pub async fn run(args: PlanArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
     let outcome = async {
         let sides = sides::open(&args.connections, &args.reading).await?;
-        let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
+        sides.refuse_unfinished().await?;
+        let options =
+            PlanOptions { keep_constraints: args.keep_constraints, ..args.reading.plan_options(false) };
+        let plan = sides.plan(&maps, &choice, options, &events).await?;
         print!("{}", render(&plan));
-        sides.check_target(&plan, &events).await
+        sides.check_target(&plan, args.keep_constraints, &events).await.map(drop)
     }
     .await;
     drop(events);

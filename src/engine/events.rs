@@ -25,6 +25,10 @@ pub enum Event {
         /// Share of the table's space, 0 to 1.
         share: f64,
     },
+    /// So many steps will follow on the target alone: indexes, foreign keys and the like.
+    Steps(u64),
+    /// One of them is done.
+    StepDone,
     /// All splits of `table` are done.
     TableDone {
         /// Position of the table.

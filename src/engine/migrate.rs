@@ -1,80 +1,150 @@
-//! The run itself: the bootstrap rows give way, level after level is loaded, parents first, what follows from the rows is
-//! worked out, and both sides are counted.
+//! The run itself: written down in the ledger, worked off by a crew, and at its end both sides are counted.
 
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::crew::Crew;
 use super::events::{Event, Events};
-use super::load::{Loading, load};
 use super::plan::Plan;
 use super::preflight::Sides;
+use super::tasks::tasks;
 use super::totals::TableTotals;
-use super::workers::{self, Piece, Stop};
-use super::{seed, settle};
+use super::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Guard, Lane, Ledger, Run, RunState, Terms};
+use crate::target::armour::{Armour, Resources};
 use crate::verify::counts::{self, TableCount};
 
-/// Loads every table of `plan` and counts both sides.
-///
-/// # Errors
-/// The first failure; others are told as notices. What was committed before stays on the target, each split whole.
-pub async fn migrate(
-    sides: &Sides,
-    plan: &Plan,
-    workers: usize,
-    stop: &Stop,
-    events: &Events,
-) -> Result<Vec<TableCount>> {
-    let started = super::now();
-    let mut totals = vec![TableTotals::default(); plan.tables.len()];
-    events
-        .tell(Event::Tables(plan.tables.iter().map(|table| (table.table.clone(), table.estimate)).collect()));
-    let loading = Loading { source: &*sides.source, target: &sides.target, started, stop, events };
-    let seeded = seed::seed(loading, &sides.catalog, plan).await?;
-    if let Some((sum, part)) = seeded.and_then(|(table, part)| Some((totals.get_mut(table)?, part))) {
-        sum.merge(part);
-    }
-    for level in plan.levels() {
-        let work = {
-            let (sides, stop, events) = (sides.clone(), stop.clone(), events.clone());
-            move |piece: Piece| {
-                let (sides, stop, events) = (sides.clone(), stop.clone(), events.clone());
-                async move {
-                    let loading = Loading {
-                        source: &*sides.source,
-                        target: &sides.target,
-                        started,
-                        stop: &stop,
-                        events: &events,
-                    };
-                    load(loading, &piece).await
-                }
-            }
-        };
-        let harvest =
-            workers::run(seed::pieces_left(level), workers, plan.tables.len(), stop, events, work).await;
-        for (sum, part) in totals.iter_mut().zip(harvest.totals) {
-            sum.merge(part);
-        }
-        let mut failures = harvest.failures.into_iter();
-        if let Some(first) = failures.next() {
-            for other in failures {
-                events.notice(format!("failed as well: {other}"));
-            }
-            return Err(half_done(first, &totals));
-        }
-    }
-    settle::settle(sides, plan, events).await.map_err(|failure| half_done(failure, &totals))?;
-    events.stage("Counting both sides");
-    counts::compare(&sides.target, plan, &totals, true).await
+/// How many work on a run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hands {
+    /// Splits that are read and loaded at the same time.
+    pub loaders: usize,
+    /// Indexes and constraints that are built at the same time.
+    pub settlers: usize,
 }
 
-/// Says what a failed run leaves behind.
-fn half_done(failure: Error, totals: &[TableTotals]) -> Error {
-    let committed: u64 = totals.iter().map(|totals| totals.loaded).sum();
-    let left = format!(
-        "the source is untouched; {committed} rows were committed to the target, whole splits only. Empty the target before \
-         the next run: `kongferry migrate` prints the statement when it finds rows there"
-    );
+/// What a run needs besides both servers.
+pub struct Voyage<'a> {
+    /// Both servers.
+    pub sides: &'a Sides,
+    /// What is copied.
+    pub plan: Arc<Plan>,
+    /// How many work on it.
+    pub hands: Hands,
+    /// Memory and parallelism of each index build.
+    pub resources: Resources,
+    /// Whether to end.
+    pub stop: &'a Stop,
+    /// Who is told.
+    pub events: &'a Events,
+}
+
+impl Voyage<'_> {
+    /// Begins a run: writes it down, then works it off.
+    ///
+    /// # Errors
+    /// The first failure. What was committed stays on the target, each task whole, and the run can be resumed or undone.
+    pub async fn begin(&self, id: Uuid, terms: Terms, armour: Option<Armour>) -> Result<Vec<TableCount>> {
+        let guard = Guard::alone(&self.sides.target).await?;
+        let tasks = tasks(&self.plan, &self.sides.catalog, armour.as_ref());
+        let ledger = Ledger::begin(&self.sides.target, id, &terms, armour.as_ref(), &tasks)
+            .await
+            .map_err(Error::before_writing)?;
+        guard.share().await?;
+        let counted = self.finish(ledger, terms.started, armour.map(Arc::new)).await;
+        drop(guard);
+        counted
+    }
+
+    /// Goes on with a run where it stands.
+    pub async fn resume(&self, run: Run) -> Result<Vec<TableCount>> {
+        let guard = Guard::shared(&self.sides.target).await?;
+        let ledger = Ledger::new(self.sides.target.clone(), run.id);
+        let counted = self.finish(ledger, run.terms.started, run.armour.map(Arc::new)).await;
+        drop(guard);
+        counted
+    }
+
+    /// Takes tasks of a run that another process leads, until none is open.
+    pub async fn join(&self, run: Run) -> Result<()> {
+        let guard = Guard::shared(&self.sides.target).await?;
+        let ledger = Ledger::new(self.sides.target.clone(), run.id);
+        let worked = self.work(&ledger, run.terms.started, run.armour.map(Arc::new)).await;
+        drop(guard);
+        worked
+    }
+
+    async fn finish(
+        &self,
+        ledger: Ledger,
+        started: i64,
+        armour: Option<Arc<Armour>>,
+    ) -> Result<Vec<TableCount>> {
+        self.work(&ledger, started, armour).await?;
+        let totals = self.totals(&ledger).await?;
+        self.events.stage("Counting both sides");
+        let counted = counts::compare(&self.sides.target, &self.plan, &totals, true).await?;
+        if counts::verdict(&counted).is_ok() {
+            let mut transaction = self.sides.target.begin().await?;
+            ledger.end(&mut transaction, RunState::Done).await?;
+            transaction.commit().await?;
+        }
+        Ok(counted)
+    }
+
+    async fn work(&self, ledger: &Ledger, started: i64, armour: Option<Arc<Armour>>) -> Result<()> {
+        let tables = &self.plan.tables;
+        let told = tables.iter().map(|table| (table.table.clone(), table.estimate)).collect();
+        self.events.tell(Event::Tables(told));
+        self.events.tell(Event::Steps(ledger.open_tasks(Lane::Settle).await?));
+        let crew = Crew {
+            sides: self.sides.clone(),
+            plan: Arc::clone(&self.plan),
+            ledger: ledger.clone(),
+            armour,
+            resources: self.resources.clone(),
+            started,
+            stop: self.stop.clone(),
+            events: self.events.clone(),
+            worker: worker_name().into(),
+        };
+        crew.work(self.hands.loaders, self.hands.settlers).await.map_err(left_behind)
+    }
+
+    /// Sums of the ledger, by position of the table in the plan.
+    async fn totals(&self, ledger: &Ledger) -> Result<Vec<TableTotals>> {
+        let mut totals = vec![TableTotals::default(); self.plan.tables.len()];
+        for (name, part) in ledger.totals().await? {
+            let position = self.plan.tables.iter().position(|table| table.table == name);
+            match position.and_then(|position| totals.get_mut(position)) {
+                Some(sum) => sum.merge(part),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Internal,
+                        format!("the ledger has rows of {name}, which is not in the plan"),
+                    ));
+                }
+            }
+        }
+        Ok(totals)
+    }
+}
+
+/// Host and process.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "host" } else { host.trim() };
+    format!("{host}/{}", std::process::id())
+}
+
+/// Says what a run that broke off leaves, and both ways from there.
+fn left_behind(failure: Error) -> Error {
+    let ways = "the source is untouched, and whatever was committed on the target is in its ledger: `kongferry migrate --resume` \
+                goes on from there, `kongferry undo` puts the target back as it was before";
     match failure.kind() {
-        ErrorKind::Interrupted => failure.remedy(left),
-        _ => failure.and_remedy(left),
+        ErrorKind::Interrupted | ErrorKind::Preflight => failure.remedy(ways),
+        _ => failure.and_remedy(ways),
     }
 }

@@ -2,22 +2,28 @@
 //!
 //! In: two open servers and the maps. Out: a loaded target and the [`totals`] of every table. [`preflight`] refuses what
 //! must not start, [`plan`] decides what is read and in which order, [`seed`] makes room by taking the bootstrap rows away,
-//! [`workers`] own one split each from its first page to its commit ([`load`]), [`settle`] sees to what follows from the rows,
-//! and [`events`] tell the observer thread what happens.
+//! [`tasks`] says what a run consists of and what waits for what, a [`crew`] claims one task each and owns it to its commit
+//! ([`perform`], [`load`]), [`settle`] sees to what follows from the rows, and [`events`] tell the observer thread what happens.
 
 pub mod bisect;
+pub mod crew;
 pub mod events;
 pub mod evidence;
 pub mod keyring;
 pub mod load;
 pub mod migrate;
+pub mod perform;
 pub mod plan;
 pub mod preflight;
+pub mod rearm;
 pub mod scan;
 pub mod seed;
 pub mod settle;
 pub mod shaping;
+pub mod tasks;
+pub mod terms;
 pub mod totals;
+pub mod undo;
 pub mod workers;
 
 /// Seconds since 1970 by this machine's clock.

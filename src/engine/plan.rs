@@ -43,7 +43,7 @@ pub struct TablePlan {
     pub level: usize,
     /// The target's bootstrap rows give way to the source's.
     pub merge: bool,
-    /// All splits go into one transaction: rows take the place of bootstrap rows (few), or refer to rows of the same table.
+    /// All splits go into one transaction: rows refer to rows of the same table, and constraints stay in place.
     pub one_transaction: bool,
     /// All splits go into one COPY statement: rows refer to rows of the same table, which `PostgreSQL` checks when a
     /// statement ends.
@@ -88,6 +88,8 @@ pub struct PlanOptions {
     pub memory_bytes: usize,
     /// Cut elsewhere than the plain plan does, for a second count.
     pub shifted: bool,
+    /// Indexes, constraints and triggers stay in place during the load.
+    pub keep_constraints: bool,
 }
 
 impl PlanOptions {
@@ -121,13 +123,21 @@ impl Plan {
             }
         }
         let names: BTreeSet<String> = copied.iter().map(|(mapping, _)| mapping.table.clone()).collect();
-        let levels = load_levels(target, &names)?;
-        if let Some(cycle) = levels.cycles.first() {
+        let levels = if options.keep_constraints {
+            load_levels(target, &names)?
+        } else {
+            // Nothing watches while the rows arrive; the order is for reading the plan only.
+            load_levels(target, &names).unwrap_or_default()
+        };
+        if let Some(cycle) = levels.cycles.first().filter(|_| options.keep_constraints) {
             return Err(Error::new(
                 ErrorKind::Preflight,
-                format!("the tables {} refer to each other in a circle of foreign keys", cycle.tables.join(", ")),
+                format!(
+                    "the tables {} refer to each other in a circle of foreign keys",
+                    cycle.tables.join(", ")
+                ),
             )
-            .remedy("leave one of them out with --skip-tables, or drop one of those foreign keys for the time of the copy"));
+            .remedy("load without --keep-constraints, or leave one of them out with --skip-tables"));
         }
         notes.extend(levels.outside.iter().map(|key| {
             let (schema, parent) = &key.parent;
@@ -136,6 +146,7 @@ impl Plan {
                 key.table, key.constraint
             )
         }));
+        let watched = |table: &str| options.keep_constraints && levels.self_referencing.contains_key(table);
         let mut tables = Vec::with_capacity(copied.len());
         for (mapping, merge) in copied {
             notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
@@ -151,8 +162,8 @@ impl Plan {
                     .position(|level| level.contains(&mapping.table))
                     .unwrap_or(levels.levels.len()),
                 merge,
-                one_transaction: merge || levels.self_referencing.contains_key(&mapping.table),
-                one_statement: levels.self_referencing.contains_key(&mapping.table),
+                one_transaction: watched(&mapping.table),
+                one_statement: watched(&mapping.table),
                 shaper,
                 columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
                 expiry_column: mapping

@@ -9,14 +9,17 @@ use super::keyring::Keyring;
 use super::plan::{Plan, PlanOptions};
 use super::{seed, settle};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Run, refuse_unfinished};
 use crate::schema_map::decide::{Findings, decide_with, to_sample};
 use crate::schema_map::{Choice, MapSet};
 use crate::schema_state;
 use crate::source::{Source, kong};
-use crate::target::bootstrap::Fate;
+use crate::target::armour::{self, Armour};
+use crate::target::bootstrap::{Fate, WORKSPACES};
 use crate::target::fresh::check_fresh;
 use crate::target::privileges::check_privileges;
 use crate::target::sessions::other_sessions;
+use crate::target::tags::TAGS;
 use crate::target::{Catalog, Target, schema_meta};
 use crate::transform::ShaperContext;
 
@@ -105,12 +108,55 @@ impl Sides {
         Ok(false)
     }
 
-    /// Refuses a target that holds more than a fresh Gateway's bootstrap rows, and tells who else is connected to it.
+    /// Refuses a target that holds more than a fresh Gateway's bootstrap rows, and tells who else is connected to it. Returns
+    /// what would be taken off the tables for the load, unless that stays; the whole way there and back was tried, in a
+    /// transaction that was rolled back.
     ///
     /// # Errors
-    /// `Preflight`, with the statements that would empty it.
-    pub async fn check_target(&self, plan: &Plan, events: &Events) -> Result<()> {
-        self.look_at_target(plan, events).await.map_err(Error::before_writing)
+    /// `Preflight`, with the statements that would empty it, or what forbids to disarm it.
+    pub async fn check_target(
+        &self,
+        plan: &Plan,
+        keep_constraints: bool,
+        events: &Events,
+    ) -> Result<Option<Armour>> {
+        let armour = async {
+            self.look_at_target(plan, events).await?;
+            armour::check_journal(&self.target).await?;
+            if keep_constraints { Ok(None) } else { self.rehearse(plan, events).await.map(Some) }
+        };
+        armour.await.map_err(Error::before_writing)
+    }
+
+    /// Refuses a target on which another run is not over.
+    ///
+    /// # Errors
+    /// `Preflight`, with both ways to end it.
+    pub async fn refuse_unfinished(&self) -> Result<()> {
+        match Run::newest(&self.target).await.map_err(Error::before_writing)? {
+            Some(run) => refuse_unfinished(&run),
+            None => Ok(()),
+        }
+    }
+
+    async fn rehearse(&self, plan: &Plan, events: &Events) -> Result<Armour> {
+        let mut tables = plan.copied();
+        // They are loaded by the seed, while everything is in place.
+        tables.remove(WORKSPACES);
+        if self.catalog.tables.contains_key(TAGS) {
+            tables.insert(TAGS.to_owned());
+        }
+        let armour = Armour::read(&self.target, &self.catalog, &tables).await?;
+        let inside: BTreeSet<String> =
+            plan.copied().into_iter().chain(plan.left_out()).chain(tables).collect();
+        armour::check(&self.target, &self.catalog, &armour, &inside).await?;
+        armour::rehearse(&self.target, &armour).await?;
+        for (table, trigger) in armour.triggers_left_on() {
+            events.notice(format!(
+                "{table}: trigger {trigger} is not one of Kong's; it stays on and fires while rows are loaded"
+            ));
+        }
+        Ok(armour)
     }
 
     async fn look_at_target(&self, plan: &Plan, events: &Events) -> Result<()> {

@@ -1,23 +1,24 @@
 //! The first step of a run: the target's bootstrap rows give way to the source's workspaces, in one transaction.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
 use super::bisect;
-use super::events::Event;
 use super::load::{Failure, Loading, load_within};
-use super::plan::{Plan, TablePlan};
+use super::plan::Plan;
 use super::preflight::Sides;
 use super::totals::TableTotals;
-use super::workers::{self, Piece};
+use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::kong;
-use crate::target::Catalog;
+use crate::target::archive::Archive;
 use crate::target::bootstrap::{Fate, WORKSPACES};
+use crate::target::counters::COUNTERS;
 use crate::target::seeding::{Seeded, Seeding, default_workspace, without_default_workspace};
+use crate::target::tags::TAGS;
 use crate::target::workspace_defaults::{check_owner, workspace_defaults};
+use crate::target::{Catalog, LoadTransaction};
 
 /// Tables that hold a row where bootstrap ran with `KONG_PASSWORD`.
 const OF_KONG_ADMIN: &str = "admins";
@@ -67,60 +68,70 @@ fn check_stays(catalog: &Catalog, plan: &Plan, arriving: Option<Uuid>, present: 
     .remedy(format!("let {WORKSPACES} be copied as well")))
 }
 
-/// The pieces of a level that [`seed`] leaves to the workers.
-pub fn pieces_left(level: &[Arc<TablePlan>]) -> VecDeque<Piece> {
-    let mut pieces = workers::pieces(level);
-    pieces.retain(|piece| piece.plan.table != WORKSPACES);
-    pieces
-}
-
-/// Takes the step. Returns position and totals of the workspaces, where they are copied.
+/// Takes the step in `transaction`, and keeps what gives way in `archive`. Returns the transaction, which is still to be
+/// committed, and the totals of the workspaces, where they are copied.
 ///
 /// # Errors
-/// The target is as it was, unless the commit itself failed.
+/// The target is as it was.
 pub async fn seed(
     loading: Loading<'_>,
     catalog: &Catalog,
     plan: &Plan,
-) -> Result<Option<(usize, TableTotals)>> {
+    transaction: LoadTransaction,
+    archive: Archive,
+) -> Result<(LoadTransaction, TableTotals)> {
     let (copied, ignored) = (plan.copied(), plan.left_out());
     let workspaces = plan.tables.iter().find(|table| table.table == WORKSPACES);
     if workspaces.is_none() && Fate::of(catalog, &copied).emptied.is_empty() {
-        return Ok(None);
+        return Ok((transaction, TableTotals::default()));
     }
     loading.events.stage("Replacing the rows of kong migrations bootstrap");
-    let begin = || Seeding::begin(loading.target, catalog, &copied, &ignored);
+    let mut transaction = transaction;
+    keep_derived(&mut transaction, catalog, &copied, archive).await?;
     let load = async {
         loading.stop.check()?;
-        let mut seeding = begin().await?;
-        let mut loaded = None;
+        let mut seeding = Seeding::begin_in(transaction, catalog, &copied, &ignored, Some(archive)).await?;
+        let mut loaded = TableTotals::default();
         if let Some(table) = workspaces {
             let piece = Piece { plan: table.clone(), splits: table.splits.clone() };
             match load_within(loading, &piece, seeding.transaction()).await {
-                Ok(totals) => loaded = Some((table.position, totals)),
+                Ok(totals) => loaded = totals,
                 Err(Failure::Other(error)) => return Err(error),
                 Err(Failure::Refused(error)) => {
                     // Its locks would hold up the search. When this fails the connection is closed, which frees them too.
                     drop(seeding.into_transaction().rollback().await);
-                    let again = begin().await.map(Seeding::into_transaction);
+                    let again = Seeding::begin(loading.target, catalog, &copied, &ignored).await;
+                    let again = again.map(Seeding::into_transaction);
                     return Err(bisect::find_row(loading, &piece, again, error).await);
                 }
             }
         }
         loading.stop.check()?;
-        Ok((seeding, loaded))
+        let (transaction, seeded) = seeding.point().await?;
+        Ok((transaction, seeded, loaded))
     };
-    let (seeding, loaded) = load.await.map_err(as_it_was)?;
-    let seeded = seeding.finish().await?;
-    if let Some(table) = workspaces {
-        let position = table.position;
-        loading.events.tell(Event::SplitDone { table: position, share: 1.0 });
-        loading.events.tell(Event::TableDone { table: position });
-    }
+    let (transaction, seeded, loaded) = load.await.map_err(as_it_was)?;
     for notice in notices(plan, &seeded) {
         loading.events.notice(notice);
     }
-    Ok(loaded)
+    Ok((transaction, loaded))
+}
+
+/// Tables that are filled from others, triggers or set-wise, lose all rows when the run is undone: those that the seed itself
+/// does not keep are kept here.
+async fn keep_derived(
+    transaction: &mut LoadTransaction,
+    catalog: &Catalog,
+    copied: &BTreeSet<String>,
+    archive: Archive,
+) -> Result<()> {
+    let emptied = Fate::of(catalog, copied).emptied;
+    for table in [TAGS, COUNTERS] {
+        if catalog.tables.contains_key(table) && !emptied.contains(table) {
+            archive.keep_rows(transaction, &catalog.schema, table, "true").await?;
+        }
+    }
+    Ok(())
 }
 
 /// Says what a failure of this step leaves behind.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::source::{SelectItem, Selection};
 use crate::transform::census::Form;
 use crate::transform::{Repair, Shaped, Skip};
@@ -12,7 +14,8 @@ use crate::transform::{Repair, Shaped, Skip};
 const EXPIRY_HORIZON_SECONDS: i64 = 2 * 86_400;
 
 /// Rows of one table, or of a part of it. Mergeable in any order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TableTotals {
     /// Rows read from the source.
     pub read: u64,
@@ -25,6 +28,7 @@ pub struct TableTotals {
     /// Bytes of COPY data.
     pub copy_bytes: u64,
     /// Loaded secrets by column and form.
+    #[serde(with = "pairs")]
     pub forms: BTreeMap<(String, Form), u64>,
     /// Loaded ciphertexts of Enterprise's keyring, by the id of their key.
     pub ciphertexts: BTreeMap<String, u64>,
@@ -111,6 +115,29 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// A map as a list of pairs: keys of JSON objects are texts only.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +165,16 @@ mod tests {
         assert_eq!(left, two);
         assert!(left.conserved());
         assert_eq!((left.alive_after(99), left.alive_after(100), left.alive_after(200)), (4, 2, 1));
+    }
+
+    #[test]
+    fn the_ledger_gives_back_what_it_was_given() {
+        let mut totals = TableTotals::default();
+        totals.add_page(&page(&[100, 200]), &nothing(), 50);
+        totals.forms.insert(("password".to_owned(), Form::Sha1), 3);
+        let text = serde_json::to_string(&totals).unwrap();
+        assert_eq!(serde_json::from_str::<TableTotals>(&text).unwrap(), totals);
+        assert_eq!(serde_json::from_str::<TableTotals>("{}").unwrap(), TableTotals::default());
     }
 
     #[test]

@@ -47,15 +47,17 @@ pub struct Piece {
 pub fn pieces(tables: &[Arc<TablePlan>]) -> VecDeque<Piece> {
     tables
         .iter()
-        .flat_map(|plan| {
-            let parts: Vec<Vec<Split>> = if plan.one_transaction {
-                vec![plan.splits.clone()]
-            } else {
-                plan.splits.iter().map(|split| vec![split.clone()]).collect()
-            };
-            parts.into_iter().map(|splits| Piece { plan: plan.clone(), splits })
-        })
+        .flat_map(|plan| pieces_of(plan).into_iter().map(|splits| Piece { plan: plan.clone(), splits }))
         .collect()
+}
+
+/// The splits of a table, by transaction.
+pub fn pieces_of(plan: &TablePlan) -> Vec<Vec<Split>> {
+    if plan.one_transaction {
+        vec![plan.splits.clone()]
+    } else {
+        plan.splits.iter().map(|split| vec![split.clone()]).collect()
+    }
 }
 
 /// What the workers brought home: totals by table position, and every failure.

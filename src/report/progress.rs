@@ -59,6 +59,8 @@ struct Watch {
     started: Instant,
     last_line: Instant,
     last_text: String,
+    /// Steps on the target alone: done, and all.
+    steps: (u64, u64),
 }
 
 impl Watch {
@@ -72,7 +74,15 @@ impl Watch {
             (multi, total)
         });
         let now = Instant::now();
-        Self { tables: Vec::new(), bars, quiet, started: now, last_line: now, last_text: String::new() }
+        Self {
+            tables: Vec::new(),
+            bars,
+            quiet,
+            started: now,
+            last_line: now,
+            last_text: String::new(),
+            steps: (0, 0),
+        }
     }
 
     fn run(mut self, receiver: &Receiver<Event>) {
@@ -104,6 +114,8 @@ impl Watch {
             }
             Event::Page { table, rows } => self.update(table, |seen| seen.rows += rows),
             Event::SplitDone { table, share } => self.update(table, |seen| seen.share += share),
+            Event::Steps(steps) => self.steps = (0, steps),
+            Event::StepDone => self.steps.0 += 1,
             Event::TableDone { table } => {
                 if let Some(seen) = self.tables.get_mut(table) {
                     seen.share = 1.0;
@@ -157,7 +169,18 @@ impl Watch {
         let left = (share > 0.02 && share < 1.0)
             .then(|| elapsed.mul_f64((1.0 - share) / share))
             .map_or_else(String::new, |left| format!(", about {} left", spoken(left)));
-        let text = format!("{} rows, {} rows/s{left}", grouped(rows), grouped(whole(rate)));
+        let mut text = if share < 1.0 {
+            format!("{} rows, {} rows/s{left}", grouped(rows), grouped(whole(rate)))
+        } else {
+            format!("{} rows", grouped(rows))
+        };
+        if self.steps.0 > 0 {
+            text.push_str(&format!(
+                "; indexes, keys and tags: {} of {} steps",
+                grouped(self.steps.0),
+                grouped(self.steps.1)
+            ));
+        }
         if let Some((_, total)) = &self.bars {
             total.set_position(steps(share));
             total.set_message(text);

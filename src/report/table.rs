@@ -30,6 +30,11 @@ impl TextTable {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Whether it has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The table as lines, without trailing blanks.
     pub fn render(&self) -> String {
         let widths: Vec<usize> = self

@@ -6,10 +6,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source;
 use crate::target::catalog as target;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Action, Evidence, MapSet, TableMap, TableMapping, derive, did_you_mean, listed, resolve};
 
 /// What the user asks for beyond the maps.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// `--include`: words of tables that are skipped by default.
     pub include: Vec<String>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// How finely a table is cut, and where the cuts fall.
@@ -14,8 +15,8 @@ pub struct Cut {
     pub shifted: bool,
 }
 
-/// A part of one table.
-#[derive(Debug, Clone, PartialEq)]
+/// A part of one table. The ledger keeps it as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     /// Table it belongs to.
     pub table: String,
@@ -30,7 +31,7 @@ pub struct Split {
 }
 
 /// What a split covers. Lower bounds are exclusive, upper bounds inclusive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Range {
     /// Partitions with `after < token <= upto`; `None` is open.
     Tokens {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The catalog of one schema of the target.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
     /// Name of the database.
     pub database: String,
@@ -16,7 +18,7 @@ pub struct Catalog {
 }
 
 /// A table of the target.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -37,7 +39,7 @@ pub struct Table {
 }
 
 /// A column of a target table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -52,7 +54,7 @@ pub struct Column {
 }
 
 /// A unique key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UniqueKey {
     /// Name of the constraint or index.
     pub name: String,
@@ -61,7 +63,7 @@ pub struct UniqueKey {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     /// Name of the constraint.
     pub name: String,
@@ -76,7 +78,7 @@ pub struct ForeignKey {
 }
 
 /// A `PostgreSQL` type with what binary COPY needs of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PgType {
     /// Its oid; for arrays the oid of the array type.
     pub oid: u32,
@@ -87,7 +89,7 @@ pub struct PgType {
 }
 
 /// The types kongferry can write, and the rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum PgKind {
     Bool,

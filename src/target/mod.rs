@@ -5,6 +5,7 @@
 //!
 //! Errors of the driver never leave this module as they are: see [`failure`].
 
+pub mod archive;
 pub mod armour;
 pub mod bootstrap;
 pub mod catalog;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::archive::Archive;
 use super::bootstrap::{Fate, WORKSPACES, bootstrap_rows, children_first};
 use super::catalog::Catalog;
 use super::failure;
@@ -51,6 +52,8 @@ pub struct Seeding<'a> {
     replaced: bool,
     /// Default workspace before.
     before: Option<Uuid>,
+    /// Where what changes is kept.
+    archive: Option<Archive>,
 }
 
 /// What a [`Seeding`] did.
@@ -75,9 +78,19 @@ impl<'a> Seeding<'a> {
         copied: &BTreeSet<String>,
         ignore: &BTreeSet<String>,
     ) -> Result<Self> {
+        Self::begin_in(target.begin().await?, catalog, copied, ignore, None).await
+    }
+
+    /// Like [`begin`](Self::begin), in a transaction that does more than this; what changes is kept in `archive`.
+    pub async fn begin_in(
+        mut transaction: LoadTransaction,
+        catalog: &'a Catalog,
+        copied: &BTreeSet<String>,
+        ignore: &BTreeSet<String>,
+        archive: Option<Archive>,
+    ) -> Result<Self> {
         let fate = Fate::of(catalog, copied);
         let order = children_first(catalog, fate.emptied.iter().map(String::as_str))?;
-        let mut transaction = target.begin().await?;
         let what = "cannot lock the tables with bootstrap rows";
         transaction.execute(what, &format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"), &[]).await?;
         let locked: Vec<String> =
@@ -98,6 +111,7 @@ impl<'a> Seeding<'a> {
             waiting: None,
             replaced,
             before,
+            archive,
         };
         for table in order.iter().filter(|table| *table != WORKSPACES) {
             seeding.delete(table).await?;
@@ -124,7 +138,14 @@ impl<'a> Seeding<'a> {
     ///
     /// # Errors
     /// Also when no workspace named `default` was loaded; nothing was changed.
-    pub async fn finish(mut self) -> Result<Seeded> {
+    pub async fn finish(self) -> Result<Seeded> {
+        let (transaction, seeded) = self.point().await?;
+        transaction.commit().await?;
+        Ok(seeded)
+    }
+
+    /// Like [`finish`](Self::finish), without the commit.
+    pub async fn point(mut self) -> Result<(LoadTransaction, Seeded)> {
         let mut seeded = Seeded::default();
         if self.replaced {
             let after = default_workspace(self.transaction.client()?, &self.catalog.schema)
@@ -133,9 +154,8 @@ impl<'a> Seeding<'a> {
             seeded.moved = self.move_rows(after).await?;
             seeded.defaults = self.point_defaults(after).await?;
         }
-        self.transaction.commit().await?;
         seeded.deleted = self.deleted;
-        Ok(seeded)
+        Ok((self.transaction, seeded))
     }
 
     async fn delete(&mut self, table: &str) -> Result<()> {
@@ -143,6 +163,9 @@ impl<'a> Seeding<'a> {
         let Some(condition) = known.and_then(|known| bootstrap_rows(self.catalog, known)) else {
             return Ok(());
         };
+        if let Some(archive) = self.archive {
+            archive.keep_rows(&mut self.transaction, &self.catalog.schema, table, &condition).await?;
+        }
         let sql = format!("DELETE FROM {} WHERE {condition}", qualified(&self.catalog.schema, table));
         let what = format!("cannot delete the bootstrap rows of {table}");
         let rows = self.transaction.execute(what, &sql, &[]).await?;
@@ -153,6 +176,13 @@ impl<'a> Seeding<'a> {
     /// Rows that stay refer to a workspace that goes: they wait in one of their own.
     async fn wait_aside(&mut self) -> Result<()> {
         let Some(before) = self.before.filter(|_| !self.moved.is_empty()) else { return Ok(()) };
+        if let Some(archive) = self.archive {
+            for (table, column) in &self.moved {
+                // A uuid as Rust writes it has no quotes.
+                let condition = format!("{} = '{before}'", quote(column));
+                archive.keep_rows(&mut self.transaction, &self.catalog.schema, table, &condition).await?;
+            }
+        }
         let aside = Uuid::new_v4();
         let workspaces = qualified(&self.catalog.schema, WORKSPACES);
         let what = "cannot keep the bootstrap rows of tables that are not copied";
@@ -196,6 +226,10 @@ impl<'a> Seeding<'a> {
                 qualified(&self.catalog.schema, table),
                 quote(column)
             );
+            if let Some(archive) = self.archive {
+                let before = format!("'{workspace}'::uuid");
+                archive.keep_default(&mut self.transaction, table, column, &before).await?;
+            }
             let what = format!("cannot change the default of {table}.{column}");
             self.transaction.execute(what, &sql, &[]).await?;
             pointed.push(format!("{table}.{column}"));

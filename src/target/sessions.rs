@@ -48,3 +48,38 @@ pub async fn other_sessions(client: &tokio_postgres::Client, version_num: u32) -
         .collect::<Result<_, tokio_postgres::Error>>()
         .map_err(|_| Error::new(ErrorKind::Target, what).because("unexpected answer"))
 }
+
+/// A session of kongferry itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnSession {
+    /// Process id of its backend.
+    pub pid: i32,
+    /// Address of the client; unknown for local sockets.
+    pub client: Option<String>,
+    /// Such as `active` or `idle in transaction`.
+    pub state: String,
+    /// Seconds since its transaction began.
+    pub seconds: i64,
+}
+
+/// Sessions in this database with the application name of `client`'s own that are in a transaction; its own left out.
+pub async fn own_sessions(client: &tokio_postgres::Client) -> Result<Vec<OwnSession>> {
+    let what = "cannot list the sessions of kongferry";
+    let sql = "SELECT pid, host(client_addr), coalesce(state, 'unknown'),
+                      extract(epoch FROM clock_timestamp() - xact_start)::bigint
+               FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+                 AND application_name = current_setting('application_name') ORDER BY xact_start";
+    let rows = client.query(sql, &[]).await.map_err(|error| failure::statement(&error, what))?;
+    rows.iter()
+        .map(|row| {
+            Ok(OwnSession {
+                pid: row.try_get(0)?,
+                client: row.try_get(1)?,
+                state: row.try_get(2)?,
+                seconds: row.try_get(3)?,
+            })
+        })
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(|_| Error::new(ErrorKind::Target, what).because("unexpected answer"))
+}

@@ -63,6 +63,11 @@ impl LoadTransaction {
         self.client()?.execute(sql, params).await.map_err(|error| failure::statement(&error, what))
     }
 
+    /// Runs statements without parameters; `what` as for [`execute`](Self::execute).
+    pub async fn batch(&mut self, what: impl Display, sql: &str) -> Result<()> {
+        self.client()?.batch_execute(sql).await.map_err(|error| failure::statement(&error, what))
+    }
+
     /// Runs a query; `what` as for [`execute`](Self::execute).
     pub async fn query(
         &mut self,

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 /// Form of a stored password, secret or token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Form {
     /// `$2a$`, `$2b$` or `$2y$`: RBAC tokens.
     Bcrypt,

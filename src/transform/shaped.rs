@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::census::Form;
 
 /// The outcome of one page. Reused from page to page by [`Shaped::clear`].
@@ -38,7 +40,7 @@ pub struct TupleMark {
 }
 
 /// Why a row was left out on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Skip {
     /// A required cell is gone: the row has expired, but a cell without TTL survives.
     Ghost,
@@ -47,7 +49,7 @@ pub enum Skip {
 }
 
 /// A value that was repaired without loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Repair {
     /// Nothing was left of a workspace-prefixed value: NULL written.
     EmptyToNull,

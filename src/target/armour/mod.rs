@@ -27,6 +27,6 @@ pub use inventory::{
 pub use put_back::put_back;
 pub use rehearsal::rehearse;
 pub use resources::{Resources, ServerResources};
-pub use snapshot::differences;
+pub use snapshot::{differences, differences_in};
 pub use steps::{Lock, Step, StepKind};
 pub use take_off::take_off;

@@ -1,5 +1,7 @@
 //! The rehearsal.
 
+use std::collections::BTreeSet;
+
 use super::inventory::Armour;
 use super::put_back::{put_back, statements_of};
 use super::resources::Resources;
@@ -29,7 +31,7 @@ pub async fn rehearse(target: &Target, armour: &Armour) -> Result<()> {
 }
 
 async fn rehearse_within(transaction: &mut LoadTransaction, armour: &Armour, version: u32) -> Result<()> {
-    take_off_within(transaction, armour, LOCK_TIMEOUT).await?;
+    take_off_within(transaction, armour, &BTreeSet::new(), LOCK_TIMEOUT).await?;
     let steps = armour.steps();
     let mut all = format!("SAVEPOINT {SAVEPOINT}; {}\n", RESOURCES.settings(0));
     for step in &steps {
@@ -47,7 +49,7 @@ async fn rehearse_within(transaction: &mut LoadTransaction, armour: &Armour, ver
         }
         return Err(locked::refused(&error, WHAT, LOCK_TIMEOUT));
     }
-    let different = snapshot::differences_within(transaction.client()?, armour).await?;
+    let different = snapshot::differences_within(transaction.client()?, armour, &BTreeSet::new()).await?;
     if different.is_empty() {
         return Ok(());
     }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::inventory::Armour;
 use super::read::{get, rows};
 use crate::error::Result;
-use crate::target::Target;
 use crate::target::identifier::quote;
+use crate::target::{LoadTransaction, Target};
 
 const WHAT: &str = "cannot read the catalogs of the target";
 
@@ -57,9 +57,21 @@ pub async fn differences(
 pub(super) async fn differences_within(
     client: &tokio_postgres::Client,
     armour: &Armour,
+    new_defaults: &BTreeSet<String>,
 ) -> Result<Vec<String>> {
     let now = take(client, &oids(client, armour).await?).await?;
-    Ok(compare(&armour.snapshot, &now, &BTreeSet::new()))
+    Ok(compare(&armour.snapshot, &now, new_defaults))
+}
+
+/// Like [`differences`], within a transaction that has not been committed yet.
+pub async fn differences_in(
+    transaction: &LoadTransaction,
+    armour: &Armour,
+    new_defaults: &BTreeSet<String>,
+) -> Result<Vec<String>> {
+    let client = transaction.client()?;
+    super::read::write_names_in_full(client).await?;
+    differences_within(client, armour, new_defaults).await
 }
 
 /// Statement that makes the names in SQL text mean what they mean to the program again.

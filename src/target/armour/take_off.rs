@@ -15,13 +15,18 @@ const LOCK_TIMEOUT: &str = "30s";
 const NAMED: usize = 5;
 
 /// Takes the armour off inside `transaction`, which the caller commits together with what it writes down about it. The
-/// tables stay locked until then.
+/// tables stay locked until then. `new_defaults` names columns, as `table.column`, whose default was changed on purpose since
+/// the armour was read.
 ///
 /// # Errors
 /// `Preflight` when the tables are not as the armour says (any more); `Target` when locks on them cannot be had or a
 /// statement fails.
-pub async fn take_off(transaction: &mut LoadTransaction, armour: &Armour) -> Result<()> {
-    take_off_within(transaction, armour, LOCK_TIMEOUT).await?;
+pub async fn take_off(
+    transaction: &mut LoadTransaction,
+    armour: &Armour,
+    new_defaults: &BTreeSet<String>,
+) -> Result<()> {
+    take_off_within(transaction, armour, new_defaults, LOCK_TIMEOUT).await?;
     let usual = format!("SET LOCAL lock_timeout = 0; {}", snapshot::usual_search_path(&armour.schema));
     let client = transaction.client()?;
     client.batch_execute(&usual).await.map_err(|error| failure::statement(&error, WHAT))
@@ -33,6 +38,7 @@ const WHAT: &str = "cannot take indexes, keys and triggers off the tables";
 pub(super) async fn take_off_within(
     transaction: &mut LoadTransaction,
     armour: &Armour,
+    new_defaults: &BTreeSet<String>,
     lock_timeout: &str,
 ) -> Result<()> {
     let client = transaction.client()?;
@@ -55,7 +61,7 @@ pub(super) async fn take_off_within(
         return Err(locked::refusal(&error, "cannot lock the tables", lock_timeout));
     }
     read::write_names_in_full(client).await?;
-    let changed = snapshot::differences_within(client, armour).await?;
+    let changed = snapshot::differences_within(client, armour, new_defaults).await?;
     if !changed.is_empty() {
         return Err(Error::new(
             ErrorKind::Preflight,

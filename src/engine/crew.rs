@@ -1,0 +1,155 @@
+//! Those who work on a run: each claims one task at a time and owns it from its claim to its commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::events::{Event, Events};
+use super::perform::{perform, shown};
+use super::plan::Plan;
+use super::preflight::Sides;
+use super::workers::Stop;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Lane, Ledger, Task};
+use crate::target::armour::{Armour, Resources};
+
+/// Longest wait before the ledger is looked at again: others may have done what a task waits for.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A table's shares add up to 1, but for rounding.
+const WHOLE: f64 = 0.999_999;
+
+/// What all of them share. Cheap to clone.
+#[derive(Clone)]
+pub struct Crew {
+    /// Both servers; the catalog is that of the target before the run.
+    pub sides: Sides,
+    /// What is copied, and how.
+    pub plan: Arc<Plan>,
+    /// The ledger of the run.
+    pub ledger: Ledger,
+    /// What is taken off the tables.
+    pub armour: Option<Arc<Armour>>,
+    /// Memory and parallelism of each index build.
+    pub resources: Resources,
+    /// The run's start in seconds since 1970.
+    pub started: i64,
+    /// Whether to end.
+    pub stop: Stop,
+    /// Who is told.
+    pub events: Events,
+    /// Host and process, for the ledger.
+    pub worker: Arc<str>,
+}
+
+/// What they share while they work.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Somebody has done something.
+    done: Notify,
+    failures: Mutex<Vec<Error>>,
+    /// Share of each table that this process has done.
+    shares: Mutex<Vec<f64>>,
+}
+
+impl Crew {
+    /// Works with so many on loading and so many on settling until nothing of the run is open.
+    ///
+    /// # Errors
+    /// The first failure; others are told as notices. What was committed stays, each task whole.
+    pub async fn work(&self, loaders: usize, settlers: usize) -> Result<()> {
+        let shared =
+            Arc::new(Shared { shares: Mutex::new(vec![0.0; self.plan.tables.len()]), ..Shared::default() });
+        let mut tasks = JoinSet::new();
+        for (lane, count) in [(Lane::Load, loaders.max(1)), (Lane::Settle, settlers.max(1))] {
+            for _ in 0..count {
+                let (crew, shared) = (self.clone(), Arc::clone(&shared));
+                tasks.spawn(async move {
+                    if let Err(failure) = crew.work_on(lane, &shared).await {
+                        crew.stop.ask();
+                        shared.note(failure);
+                    }
+                });
+            }
+        }
+        while let Some(joined) = tasks.join_next().await {
+            if joined.is_err() {
+                self.stop.ask();
+                shared.note(Error::new(ErrorKind::Internal, "a worker ended without an outcome"));
+            }
+        }
+        let mut failures = std::mem::take(&mut *shared.failures());
+        if failures.iter().any(|failure| failure.kind() != ErrorKind::Interrupted) {
+            failures.retain(|failure| failure.kind() != ErrorKind::Interrupted);
+        }
+        let mut failures = failures.into_iter();
+        let Some(first) = failures.next() else { return Ok(()) };
+        for other in failures.filter(|other| other.kind() != ErrorKind::Interrupted) {
+            self.events.notice(format!("failed as well: {other}"));
+        }
+        Err(first)
+    }
+
+    /// One of them: until nothing in the lane is open, or somebody asks to end.
+    async fn work_on(&self, lane: Lane, shared: &Shared) -> Result<()> {
+        loop {
+            self.stop.check()?;
+            let done = shared.done.notified();
+            let mut transaction = self.sides.target.begin().await?;
+            let Some(task) = self.ledger.claim(&mut transaction, lane).await? else {
+                transaction.rollback().await?;
+                if self.ledger.open_tasks(lane).await? == 0 {
+                    return Ok(());
+                }
+                // Long enough not to load the server, short enough not to be noticed.
+                let _ = tokio::time::timeout(LOOK_AGAIN, done).await;
+                continue;
+            };
+            let begun = Instant::now();
+            let outcome = async {
+                let (mut transaction, totals) = perform(self, transaction, &task).await?;
+                self.ledger.done(&mut transaction, &task, &totals, &self.worker, begun.elapsed()).await?;
+                self.stop.check()?;
+                transaction.commit().await
+            }
+            .await;
+            match outcome {
+                Ok(()) => {
+                    self.show(&task, shared);
+                    shared.done.notify_waiters();
+                }
+                Err(failure) => {
+                    // The failure matters, not that the ledger could not note it.
+                    drop(self.ledger.failed(&task, &failure.to_string()).await);
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    fn show(&self, task: &Task, shared: &Shared) {
+        for event in shown(&self.plan, task) {
+            if let Event::SplitDone { table, share } = event {
+                let mut shares = shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(sum) = shares.get_mut(table) {
+                    *sum += share;
+                    if *sum >= WHOLE {
+                        self.events.tell(Event::TableDone { table });
+                    }
+                }
+            }
+            self.events.tell(event);
+        }
+    }
+}
+
+impl Shared {
+    fn failures(&self) -> std::sync::MutexGuard<'_, Vec<Error>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, failure: Error) {
+        self.failures().push(failure);
+    }
+}

@@ -1,0 +1,147 @@
+//! What each kind of task does, within the transaction that claimed it.
+
+use std::sync::Arc;
+
+use super::bisect;
+use super::crew::Crew;
+use super::events::Event;
+use super::load::{Failure, Loading, load_within};
+use super::plan::{Plan, TablePlan};
+use super::totals::TableTotals;
+use super::workers::Piece;
+use super::{seed, settle};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Task, Work};
+use crate::source::Split;
+use crate::target::identifier::qualified;
+use crate::target::{LoadTransaction, armour, tags};
+
+/// Does the work of `task` and returns the transaction, which is still to be committed.
+///
+/// # Errors
+/// The transaction is rolled back, and nothing of the task stays.
+pub async fn perform(
+    crew: &Crew,
+    mut transaction: LoadTransaction,
+    task: &Task,
+) -> Result<(LoadTransaction, TableTotals)> {
+    let mut totals = TableTotals::default();
+    match &task.work {
+        Work::Seed => {
+            let (sides, archive) = (&crew.sides, crew.ledger.archive());
+            return seed::seed(loading(crew), &sides.catalog, &crew.plan, transaction, archive).await;
+        }
+        Work::Copy(splits) => return copy(crew, transaction, task, splits).await,
+        Work::Disarm => {
+            crew.events.stage("Taking indexes, constraints and triggers off the tables");
+            let changed = crew.ledger.changed_defaults().await?;
+            armour::take_off(&mut transaction, armour_of(crew)?, &changed).await?;
+            crew.ledger.set_armed(&mut transaction, false).await?;
+            crew.events.stage(format!("Copying {} tables", crew.plan.tables.len()));
+        }
+        Work::Restore(step) => {
+            armour::put_back(&mut transaction, armour_of(crew)?, step, &crew.resources).await?;
+        }
+        Work::Tags => {
+            let table = table_of(task)?;
+            totals.loaded = tags::rebuild(&mut transaction, crew.sides.target.schema(), table).await?;
+        }
+        Work::Compare => compare(crew, &mut transaction).await?,
+        Work::Derive => settle::settle(&crew.sides, &crew.plan, &crew.events).await?,
+        Work::Vacuum => vacuum(crew, table_of(task)?).await?,
+    }
+    Ok((transaction, totals))
+}
+
+/// What an observer is told when `task` is done.
+pub fn shown(plan: &Plan, task: &Task) -> Vec<Event> {
+    let position = task.table.as_ref().and_then(|name| find(plan, name)).map(|table| table.position);
+    match (&task.work, position) {
+        (Work::Seed | Work::Copy(_), Some(table)) => vec![Event::SplitDone { table, share: task.share }],
+        (Work::Seed | Work::Copy(_), None) => Vec::new(),
+        _ => vec![Event::StepDone],
+    }
+}
+
+pub(super) fn loading(crew: &Crew) -> Loading<'_> {
+    Loading {
+        source: &*crew.sides.source,
+        target: &crew.sides.target,
+        started: crew.started,
+        stop: &crew.stop,
+        events: &crew.events,
+    }
+}
+
+fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a Arc<TablePlan>> {
+    plan.tables.iter().find(|table| table.table == name)
+}
+
+async fn copy(
+    crew: &Crew,
+    mut transaction: LoadTransaction,
+    task: &Task,
+    splits: &[Split],
+) -> Result<(LoadTransaction, TableTotals)> {
+    let table = table_of(task)?;
+    let plan = find(&crew.plan, table).ok_or_else(|| stranger(task))?;
+    let piece = Piece { plan: Arc::clone(plan), splits: splits.to_vec() };
+    // A later commit that is synchronous comes before anything is called done, and the ledger's row shares this one's fate.
+    let sql = "SET LOCAL synchronous_commit = off";
+    transaction.batch("cannot set up the transaction of a split", sql).await?;
+    match load_within(loading(crew), &piece, &mut transaction).await {
+        Ok(totals) => Ok((transaction, totals)),
+        Err(Failure::Other(error)) => Err(error),
+        // COPY says which constraint refused, not which row: read again and find it.
+        Err(Failure::Refused(error)) => {
+            drop(transaction);
+            Err(bisect::find_row(loading(crew), &piece, crew.sides.target.begin().await, error).await)
+        }
+    }
+}
+
+/// The target's own schema must be what it was, before the run may be called armed.
+async fn compare(crew: &Crew, transaction: &mut LoadTransaction) -> Result<()> {
+    let armour = armour_of(crew)?;
+    let changed = crew.ledger.changed_defaults().await?;
+    let differences = armour::differences(&crew.sides.target, armour, &changed).await?;
+    if let Some(first) = differences.first() {
+        return Err(Error::new(
+            ErrorKind::Target,
+            format!(
+                "the catalog of the target is not what it was before: {} objects differ",
+                differences.len()
+            ),
+        )
+        .because(first)
+        .remedy("find out who else changes tables on the target, then `kongferry migrate --resume`"));
+    }
+    crew.ledger.set_armed(transaction, true).await
+}
+
+/// Not in a transaction, so on a connection of its own; its outcome can be had twice.
+async fn vacuum(crew: &Crew, table: &str) -> Result<()> {
+    let name = qualified(crew.sides.target.schema(), table);
+    let client = crew.sides.target.client().await?;
+    client
+        .batch_execute(&format!("VACUUM (ANALYZE) {name}"))
+        .await
+        .map_err(|error| crate::target::failure::statement(&error, format!("cannot vacuum table {table}")))
+}
+
+fn armour_of(crew: &Crew) -> Result<&armour::Armour> {
+    crew.armour.as_deref().ok_or_else(|| {
+        Error::new(ErrorKind::Internal, "a run that keeps its constraints has a task for disarmed tables")
+    })
+}
+
+fn table_of(task: &Task) -> Result<&str> {
+    task.table.as_deref().ok_or_else(|| stranger(task))
+}
+
+fn stranger(task: &Task) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("the ledger asks for {}, which is not in the plan of this run", task.label),
+    )
+}

@@ -1,0 +1,200 @@
+//! From a plan to the tasks of the ledger: what a run consists of, and what has to wait for what.
+//!
+//! Armed, a table waits for its parents. Disarmed, tables are loaded in any order; what was taken off a table comes back as soon
+//! as the table is loaded, a foreign key when both its tables have their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::plan::{Plan, TablePlan};
+use super::workers;
+use crate::ledger::{Lane, NewTask, Work};
+use crate::target::Catalog;
+use crate::target::armour::{Armour, Step, StepKind};
+use crate::target::bootstrap::WORKSPACES;
+use crate::target::tags::TAGS;
+
+/// What is first among the tasks that can begin: loading in the order of size, and on the target what others wait for.
+const FIRST: i64 = i64::MAX;
+const KEYS_FIRST: i64 = 1 << 40;
+
+const SEED: &str = "seed";
+const DISARM: &str = "disarm";
+const FINISH: &str = "finish";
+const COMPARE: &str = "compare";
+const DERIVE: &str = "derive";
+
+/// The tasks of a run.
+pub fn tasks(plan: &Plan, catalog: &Catalog, armour: Option<&Armour>) -> Vec<NewTask> {
+    let mut tasks = vec![seed(plan)];
+    let ready = if armour.is_some() {
+        tasks.push(on_target(Work::Disarm, DISARM, None, vec![SEED.to_owned()], FIRST, Lane::Load));
+        DISARM
+    } else {
+        SEED
+    };
+    for table in plan.tables.iter().filter(|table| table.table != WORKSPACES) {
+        let mut needs = vec![ready.to_owned()];
+        if armour.is_none() {
+            needs.extend(parents(plan, catalog, table).into_iter().map(copy));
+        }
+        tasks.extend(copies(table, &needs));
+    }
+    match armour {
+        Some(armour) => restore(plan, armour, &mut tasks),
+        None => {
+            let needs = plan.tables.iter().map(|table| copy(&table.table)).collect();
+            tasks.push(on_target(Work::Derive, DERIVE, None, needs, KEYS_FIRST, Lane::Settle));
+        }
+    }
+    for table in &plan.tables {
+        let part = format!("vacuum {}", table.table);
+        let needs = vec![DERIVE.to_owned()];
+        tasks.push(on_target(Work::Vacuum, &part, Some(&table.table), needs, weight(table), Lane::Settle));
+    }
+    tasks
+}
+
+fn copy(table: &str) -> String {
+    format!("copy {table}")
+}
+
+fn seed(plan: &Plan) -> NewTask {
+    // The workspaces are loaded in it.
+    let table = plan.copied().get(WORKSPACES).cloned();
+    let share = if table.is_some() { 1.0 } else { 0.0 };
+    NewTask {
+        lane: Lane::Load,
+        work: Work::Seed,
+        label: "replacing the bootstrap rows".to_owned(),
+        table,
+        part: SEED.to_owned(),
+        needs: Vec::new(),
+        priority: FIRST,
+        share,
+    }
+}
+
+/// Tables of the run that `table` refers to.
+fn parents<'a>(plan: &'a Plan, catalog: &Catalog, table: &TablePlan) -> BTreeSet<&'a str> {
+    let keys = catalog.tables.get(&table.table).map_or(&[][..], |known| &known.foreign_keys);
+    keys.iter()
+        .filter(|key| key.parent.0 == catalog.schema && key.parent.1 != table.table)
+        .filter_map(|key| plan.tables.iter().find(|other| other.table == key.parent.1))
+        .map(|other| other.table.as_str())
+        .collect()
+}
+
+/// Large tables first, so that the last ones end together.
+fn weight(table: &TablePlan) -> i64 {
+    let rows = table.estimate.unwrap_or_default().min(1 << 32);
+    i64::try_from(rows).unwrap_or_default()
+}
+
+fn copies(table: &TablePlan, needs: &[String]) -> Vec<NewTask> {
+    let pieces = workers::pieces_of(table);
+    let count = pieces.len();
+    pieces
+        .into_iter()
+        .enumerate()
+        .map(|(number, splits)| NewTask {
+            lane: Lane::Load,
+            label: match count {
+                1 => format!("copying {}", table.table),
+                _ => format!("copying {}, split {} of {count}", table.table, number + 1),
+            },
+            share: splits.iter().map(|split| split.share).sum(),
+            work: Work::Copy(splits),
+            table: Some(table.table.clone()),
+            part: copy(&table.table),
+            needs: needs.to_vec(),
+            priority: weight(table),
+        })
+        .collect()
+}
+
+fn on_target(
+    work: Work,
+    part: &str,
+    table: Option<&str>,
+    needs: Vec<String>,
+    priority: i64,
+    lane: Lane,
+) -> NewTask {
+    NewTask {
+        lane,
+        work,
+        label: part.to_owned(),
+        table: table.map(str::to_owned),
+        part: part.to_owned(),
+        needs,
+        priority,
+        share: 0.0,
+    }
+}
+
+/// Everything that is put back. The part of a step is named by its id; it waits for its table's rows, and those of the table it
+/// refers to.
+fn restore(plan: &Plan, armour: &Armour, tasks: &mut Vec<NewTask>) {
+    let loaded = |name: &str| plan.tables.iter().find(|table| table.table == name);
+    let tagged: Vec<String> = armour.tagged().into_iter().filter(|table| loaded(table).is_some()).collect();
+    // There are as many as all tagged rows together.
+    let rows_of_tags = tagged.iter().filter_map(|table| loaded(table)).map(|table| weight(table)).sum();
+    let size =
+        |name: &str| loaded(name).map_or(if name == TAGS { rows_of_tags } else { 0 }, |table| weight(table));
+    let rows_of = |name: &str| match name {
+        TAGS => tagged.iter().map(|table| tags_of(table)).collect(),
+        _ => vec![copy(name)],
+    };
+    for table in &tagged {
+        let priority = KEYS_FIRST + size(table);
+        tasks.push(on_target(
+            Work::Tags,
+            &tags_of(table),
+            Some(table),
+            vec![copy(table)],
+            priority,
+            Lane::Settle,
+        ));
+    }
+    let mut validated: BTreeMap<String, String> = BTreeMap::new();
+    let (mut before_finish, mut finish) =
+        (tagged.iter().map(|table| tags_of(table)).collect::<Vec<_>>(), Vec::new());
+    before_finish.extend(plan.tables.iter().map(|table| copy(&table.table)));
+    for step in armour.steps() {
+        let mut needs = step.after.clone();
+        needs.extend(rows_of(&step.table));
+        needs.extend(step.parent.iter().flat_map(|parent| rows_of(parent)));
+        let (id, mut priority) = (step.id(), size(&step.table));
+        match step.kind {
+            StepKind::Index => {}
+            StepKind::Keys | StepKind::ForeignKey => priority += KEYS_FIRST,
+            StepKind::Validate => {
+                // Each locks its table against the next.
+                needs.extend(validated.insert(step.table.clone(), id.clone()));
+            }
+            StepKind::Finish => {
+                finish.push(step);
+                continue;
+            }
+        }
+        before_finish.push(id.clone());
+        tasks.push(restoring(step, id, needs, priority));
+    }
+    for step in finish {
+        tasks.push(restoring(step, FINISH.to_owned(), before_finish.clone(), KEYS_FIRST));
+    }
+    let mut needs = before_finish;
+    needs.push(FINISH.to_owned());
+    tasks.push(on_target(Work::Compare, COMPARE, None, needs, KEYS_FIRST, Lane::Settle));
+    tasks.push(on_target(Work::Derive, DERIVE, None, vec![COMPARE.to_owned()], KEYS_FIRST, Lane::Settle));
+}
+
+fn tags_of(table: &str) -> String {
+    format!("tags {table}")
+}
+
+fn restoring(step: Step, part: String, needs: Vec<String>, priority: i64) -> NewTask {
+    let label = step.to_string();
+    let table = Some(step.table.clone());
+    NewTask { lane: Lane::Settle, work: Work::Restore(step), label, table, part, needs, priority, share: 0.0 }
+}

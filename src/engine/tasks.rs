@@ -162,6 +162,7 @@ fn restore(plan: &Plan, armour: &Armour, tasks: &mut Vec<NewTask>) {
     before_finish.extend(plan.tables.iter().map(|table| copy(&table.table)));
     for step in armour.steps() {
         let mut needs = step.after.clone();
+        needs.push(DISARM.to_owned());
         needs.extend(rows_of(&step.table));
         needs.extend(step.parent.iter().flat_map(|parent| rows_of(parent)));
         let (id, mut priority) = (step.id(), size(&step.table));
@@ -197,4 +198,120 @@ fn restoring(step: Step, part: String, needs: Vec<String>, priority: i64) -> New
     let label = step.to_string();
     let table = Some(step.table.clone());
     NewTask { lane: Lane::Settle, work: Work::Restore(step), label, table, part, needs, priority, share: 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::armour::{ForeignKeyArmour, IndexArmour, KeyArmour, KeyKind, TableArmour};
+
+    fn index(name: &str) -> IndexArmour {
+        IndexArmour {
+            name: name.to_owned(),
+            definition: String::new(),
+            tablespace: String::new(),
+            unique: true,
+            nulls_equal: false,
+            made_by_key: false,
+            method: "btree".to_owned(),
+            expressions: Vec::new(),
+            plain: true,
+            predicate: None,
+            comment: None,
+            statistics: Vec::new(),
+            extensions: Vec::new(),
+            clustered: false,
+            replica_identity: false,
+        }
+    }
+
+    fn armed(table: &str, tagged: bool) -> (String, TableArmour) {
+        let key = KeyArmour {
+            name: format!("{table}_pkey"),
+            kind: KeyKind::Primary,
+            definition: String::new(),
+            deferrable: false,
+            deferred: false,
+            comment: None,
+        };
+        let armour = TableArmour {
+            indexes: vec![index(&key.name)],
+            keys: vec![key],
+            tagged,
+            ..TableArmour::default()
+        };
+        (table.to_owned(), armour)
+    }
+
+    fn armour(tables: &[(&str, bool)], foreign_keys: &[(&str, &str)]) -> Armour {
+        Armour {
+            schema: "public".to_owned(),
+            tables: tables.iter().map(|(table, tagged)| armed(table, *tagged)).collect(),
+            foreign_keys: foreign_keys
+                .iter()
+                .map(|(table, parent)| ForeignKeyArmour {
+                    schema: "public".to_owned(),
+                    table: (*table).to_owned(),
+                    name: format!("{table}_{parent}_fkey"),
+                    definition: String::new(),
+                    columns: Vec::new(),
+                    parent_schema: "public".to_owned(),
+                    parent: (*parent).to_owned(),
+                    parent_columns: Vec::new(),
+                    match_full: false,
+                    comment: None,
+                    ids: Vec::new(),
+                })
+                .collect(),
+            snapshot: Vec::new(),
+        }
+    }
+
+    fn empty_plan() -> Plan {
+        Plan {
+            tables: Vec::new(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            keyring: crate::engine::keyring::Keyring::default(),
+        }
+    }
+
+    /// Everything that must be done before a task, near and far.
+    fn before(tasks: &[NewTask], task: &NewTask) -> BTreeSet<String> {
+        let mut found: BTreeSet<String> = BTreeSet::new();
+        let mut open: Vec<String> = task.needs.clone();
+        while let Some(part) = open.pop() {
+            if found.insert(part.clone()) {
+                open.extend(
+                    tasks.iter().filter(|task| task.part == part).flat_map(|task| task.needs.clone()),
+                );
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn nothing_comes_back_before_it_was_taken_off_and_nothing_is_compared_before_all_is_back() {
+        let armour = armour(
+            &[("acls", true), ("consumers", true), ("tags", false), ("parameters", false)],
+            &[("acls", "consumers"), ("acls", "workspaces")],
+        );
+        let tasks = tasks(&empty_plan(), &Catalog::default(), Some(&armour));
+        for task in &tasks {
+            let before = before(&tasks, task);
+            assert!(!before.contains(&task.part), "{} waits for itself", task.label);
+            match &task.work {
+                Work::Seed => assert!(before.is_empty()),
+                Work::Disarm => assert!(before.contains(SEED)),
+                Work::Compare => {
+                    let restored = tasks.iter().filter(|task| matches!(task.work, Work::Restore(_)));
+                    for restored in restored {
+                        assert!(before.contains(&restored.part), "compared before {}", restored.label);
+                    }
+                }
+                _ => assert!(before.contains(DISARM), "{} does not wait until it is taken off", task.label),
+            }
+        }
+        assert!(tasks.iter().any(|task| matches!(task.work, Work::Compare)));
+    }
 }

@@ -125,7 +125,7 @@ impl Database {
     /// The whole catalog, one line per object: columns, constraints, indexes, triggers, functions, owners, options.
     pub async fn catalog(&self) -> Vec<String> {
         self.texts(
-            "SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname !~ '^pg_toast|^pg_temp'
+            "SELECT format('schema %s', nspname) FROM pg_namespace WHERE nspname !~ '^pg_toast|^pg_temp|^kongferry$'
              UNION ALL
              SELECT format('table %s owner %s options %s replica identity %s row security %s', c.relname,
                            pg_get_userbyid(relowner), reloptions, relreplident, relrowsecurity)

@@ -34,7 +34,8 @@ pub fn kongferry_in(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kongferry"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
+    // What a run leaves in its directory stays out of the sources.
+    command.args(arguments).env_clear().stdin(Stdio::null()).current_dir(env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

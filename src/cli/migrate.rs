@@ -47,8 +47,9 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     let begun = Instant::now();
     let outcome = async {
         events.stage("Checking both sides");
-        let sides = sides::open(&args.connections, &args.reading).await?;
+        let sides = sides::open_to_load(&args.connections, &args.reading, &events).await?;
         let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
+        sides::tell_advice(&sides, &plan, &events).await;
         if args.dry_run {
             return dry_run(&sides, &plan, &args.reading, &stop, &events).await;
         }

@@ -5,10 +5,11 @@ use clap::Args;
 use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
 use super::sides;
 use crate::engine::plan::Plan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::progress::Observer;
 use crate::report::table::{Align, TextTable, grouped};
 use crate::schema_map::Origin;
+use crate::target::settings;
 
 /// Show what a migration would do: tables in load order, splits, maps, and what stays behind and why.
 ///
@@ -29,9 +30,13 @@ pub async fn run(args: PlanArgs) -> Result<()> {
     let (maps, choice) = (args.tables.maps()?, args.tables.choice());
     let (events, observer) = Observer::start(args.reading.quiet);
     let outcome = async {
-        let sides = sides::open(&args.connections, &args.reading).await?;
+        let sides = sides::open_to_load(&args.connections, &args.reading, &events).await?;
         let plan = sides.plan(&maps, &choice, args.reading.plan_options(false), &events).await?;
         print!("{}", render(&plan));
+        let settings = settings::render(&sides::advice(&sides, &plan).await.map_err(Error::before_writing)?);
+        if !settings.is_empty() {
+            print!("\n{settings}");
+        }
         sides.check_target(&plan, &events).await
     }
     .await;

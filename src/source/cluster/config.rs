@@ -34,7 +34,7 @@ pub struct ClusterConfig {
     pub remarks: Remarks,
 }
 
-/// Above this, more pages at once brought no more rows from a node of two cores; larger ones may bear some more.
+/// Half of the reads that a node does at once by default (`concurrent_reads`); the others are left to those it serves.
 const PAGES_PER_NODE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 impl Default for ClusterConfig {

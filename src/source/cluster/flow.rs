@@ -86,10 +86,8 @@ impl Permit {
     /// The page arrived: so many bytes of `table`, after `took`.
     pub(super) fn arrived(self, table: Option<&str>, bytes: usize, took: Duration) {
         let page = Arrival { table, era: self.era, at_once: self.at_once, took, bytes };
-        self.gate.change(
-            |window| window.arrived(&page),
-            || "its pages take far longer than before".to_owned(),
-        );
+        self.gate
+            .change(|window| window.arrived(&page), || "its pages take far longer than before".to_owned());
     }
 
     /// The page did not arrive.

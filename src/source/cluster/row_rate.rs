@@ -143,7 +143,7 @@ mod tests {
                 let mut sum = 0;
                 for (to, rows) in &taken[first..] {
                     sum += rows;
-                    let worth = (*to - *from).as_secs_f64() * f64::from(per_second) + burst + 1.0;
+                    let worth = to.saturating_sub(*from).as_secs_f64() * f64::from(per_second) + burst + 1.0;
                     let rows = f64::from(u32::try_from(sum).unwrap());
                     // A page that gives back rows may lend them to the one after it.
                     prop_assert!(rows <= worth + f64::from(u32::try_from(most).unwrap()), "{rows} rows, {worth} allowed");

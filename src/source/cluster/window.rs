@@ -182,13 +182,7 @@ mod tests {
 
     /// A page of the window's own era that found the node busy to the limit.
     fn page(window: &Window, took: Duration) -> Arrival<'static> {
-        Arrival {
-            table: Some("consumers"),
-            era: window.era(),
-            at_once: window.limit(),
-            took,
-            bytes: 500_000,
-        }
+        Arrival { table: Some("consumers"), era: window.era(), at_once: window.limit(), took, bytes: 500_000 }
     }
 
     /// Pages until the limit changes, at most `most` of them.
@@ -231,8 +225,10 @@ mod tests {
         assert_eq!(window.refused(window.era()), Change::Halved { from: 2 });
         assert_eq!(window.refused(window.era()), Change::None);
         assert_eq!(window.limit(), 1);
-        let changes: Vec<_> =
-            std::iter::from_fn(|| until_change(&mut window, QUICK, 10)).map(|(_, change)| change).take(3).collect();
+        let changes: Vec<_> = std::iter::from_fn(|| until_change(&mut window, QUICK, 10))
+            .map(|(_, change)| change)
+            .take(3)
+            .collect();
         assert_eq!(changes, [Change::Grown, Change::Grown, Change::Recovered]);
     }
 

@@ -1,6 +1,8 @@
 //! Arguments that several commands share.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::Args;
 
@@ -102,9 +104,21 @@ impl TableArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reading")]
 pub struct ReadingArgs {
-    /// Splits read (and loaded) at the same time [default: twice the cores, 4 to 16]
+    /// Splits read (and loaded) at the same time [default: twice the cores, 4 to 16, as far as connections to PostgreSQL are free]
+    ///
+    /// Each worker loads through one connection to PostgreSQL. A node of Cassandra is asked for 4 pages at once to begin with, for more
+    /// while it keeps up, and for half as many when it does not.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
+
+    /// Workers that the free connections of the target allow, where nobody asked for a number.
+    #[arg(skip)]
+    allowed: OnceLock<usize>,
+
+    /// Rows read per second at most, over all workers: protects a source that still serves a Gateway [default: as fast as it
+    /// bears]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_rows_per_second: Option<u32>,
 
     /// Memory for pages in flight, in MiB; a single row larger than this still passes.
     #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(8..=65_536))]
@@ -125,15 +139,52 @@ pub struct ReadingArgs {
 impl ReadingArgs {
     /// Splits at the same time.
     pub fn workers(&self) -> usize {
-        self.workers.map_or_else(
-            || (2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)).clamp(4, 16),
-            usize::from,
-        )
+        let of_cores =
+            || (2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)).clamp(4, 16);
+        let wanted = self.workers.map_or_else(of_cores, usize::from);
+        self.allowed.get().map_or(wanted, |allowed| wanted.min(*allowed))
+    }
+
+    /// Whether somebody asked for this number of workers.
+    pub fn insists_on_workers(&self) -> bool {
+        self.workers.is_some()
+    }
+
+    /// From now on no more than `most` workers.
+    pub fn allow_workers(&self, most: usize) {
+        // Set once, right after the target was opened.
+        let _ = self.allowed.set(most.max(1));
+    }
+
+    /// Rows per second over all readers.
+    pub fn rows_per_second(&self) -> Option<NonZeroU32> {
+        self.max_rows_per_second.and_then(NonZeroU32::new)
     }
 
     /// Options for the plan.
     pub fn plan_options(&self, shifted: bool) -> PlanOptions {
         let memory_bytes = usize::try_from(self.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         PlanOptions { workers: self.workers(), memory_bytes, shifted, keep_constraints: false }
+    }
+}
+
+/// How to load.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Loading")]
+pub struct LoadingArgs {
+    /// Keep indexes, constraints and triggers in place while loading: several times slower, for a role that does not own the
+    /// tables, or tables that cannot be put back exactly.
+    #[arg(long)]
+    pub keep_constraints: bool,
+
+    /// Indexes and foreign keys built at the same time, sharing the memory that the server's settings allow [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    builds: Option<u16>,
+}
+
+impl LoadingArgs {
+    /// Indexes and foreign keys built at the same time.
+    pub fn builds(&self) -> usize {
+        self.builds.map_or(4, usize::from)
     }
 }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::args::{ConnectionArgs, MapArgs, ReadingArgs};
 use super::sides;
+use crate::engine::events::Events;
 use crate::engine::evidence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::{Align, TextTable};
@@ -59,7 +60,9 @@ async fn derive(
         return Err(Error::new(ErrorKind::Usage, format!("there is a map for {table} already"))
             .remedy(format!("begin with that one: kongferry map show {table} > {table}.toml")));
     }
-    let sides = sides::open(connections, reading).await?;
+    // Nobody watches a few sampled rows.
+    let (events, _) = Events::channel();
+    let sides = sides::open(connections, reading, &events).await?;
     let lacks = |side: &str| {
         Error::new(ErrorKind::Preflight, format!("the {side} has no table {table}"))
             .remedy("a map needs the table on both sides; does the target need bootstrapping with its plugin enabled?")

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use uuid::Uuid;
 
-use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
+use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
 use crate::engine::migrate::{Hands, Voyage};
@@ -54,20 +54,6 @@ pub struct MigrateArgs {
     loading: LoadingArgs,
 }
 
-/// How to load.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Loading")]
-pub struct LoadingArgs {
-    /// Keep indexes, constraints and triggers in place while loading: about four times slower, for a role that does not own
-    /// the tables.
-    #[arg(long)]
-    keep_constraints: bool,
-
-    /// Indexes and foreign keys built at the same time [default: twice max_parallel_maintenance_workers, 2 to 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    builds: Option<u16>,
-}
-
 /// Runs it.
 pub async fn run(args: MigrateArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
@@ -94,16 +80,18 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
 async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String, Result<()>)> {
     events.stage("Checking both sides");
     let maps = args.tables.maps()?;
-    let sides = sides::open(&args.connections, &args.reading).await?;
+    let (sides, builds) =
+        sides::open_to_load(&args.connections, &args.reading, &args.loading, events).await?;
     let options =
         PlanOptions { keep_constraints: args.loading.keep_constraints, ..args.reading.plan_options(false) };
     if args.resume || args.join.is_some() {
         let run = unfinished(&sides, args.join).await?;
-        return go_on(args, sides, &maps, options, run, stop, events).await;
+        return go_on(args, (sides, builds), &maps, options, run, stop, events).await;
     }
     let choice = args.tables.choice();
     sides.refuse_unfinished().await?;
     let plan = sides.plan(&maps, &choice, options, events).await?;
+    sides::tell_advice(&sides, &plan, events).await;
     if args.dry_run {
         return dry_run(&sides, &plan, &args.reading, stop, events).await;
     }
@@ -114,7 +102,7 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
     if armour.is_none() {
         events.stage(format!("Copying {} tables", plan.tables.len()));
     }
-    let voyage = voyage(args, &sides, plan, stop, events).await?;
+    let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     let counted = voyage.begin(id, terms, armour).await?;
     Ok(outcome(&voyage.plan, &counted))
 }
@@ -141,7 +129,7 @@ async fn unfinished(sides: &Sides, wanted: Option<Uuid>) -> Result<Run> {
 /// Takes a run up where it stands.
 async fn go_on(
     args: &MigrateArgs,
-    sides: Sides,
+    (sides, builds): (Sides, usize),
     maps: &MapSet,
     options: PlanOptions,
     run: Run,
@@ -154,7 +142,7 @@ async fn go_on(
     let sides = Sides { catalog: Arc::new(run.terms.catalog.clone()), ..sides };
     let plan = sides.plan(maps, &run.terms.choice, options, events).await?;
     terms::check(&run.terms, &sides, &plan)?;
-    let voyage = voyage(args, &sides, plan, stop, events).await?;
+    let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     if args.join.is_some() {
         events.stage(format!("Joining run {}", run.id));
         voyage.join(run).await?;
@@ -167,26 +155,20 @@ async fn go_on(
 
 async fn voyage<'a>(
     args: &MigrateArgs,
-    sides: &'a Sides,
+    (sides, builds): (&'a Sides, usize),
     plan: Plan,
     stop: &'a Stop,
     events: &'a Events,
 ) -> Result<Voyage<'a>> {
     let server = ServerResources::read(&sides.target).await.map_err(Error::before_writing)?;
-    let settlers = args.loading.builds.map_or_else(|| builds(&server), usize::from);
     Ok(Voyage {
         sides,
         plan: Arc::new(plan),
-        hands: Hands { loaders: args.reading.workers(), settlers },
-        resources: server.share(settlers),
+        hands: Hands { loaders: args.reading.workers(), settlers: builds },
+        resources: server.share(builds),
         stop,
         events,
     })
-}
-
-/// Indexes built at once, unless the user says: enough that one that waits for the disk leaves no core idle.
-fn builds(server: &ServerResources) -> usize {
-    usize::try_from(server.parallel_workers).unwrap_or(0).saturating_mul(2).clamp(2, 8)
 }
 
 /// The counts for people, and what they say.

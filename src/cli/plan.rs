@@ -2,13 +2,14 @@
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
+use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, TableArgs};
 use super::sides;
 use crate::engine::plan::{Plan, PlanOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::progress::Observer;
 use crate::report::table::{Align, TextTable, grouped};
 use crate::schema_map::Origin;
+use crate::target::settings;
 
 /// Show what a migration would do: tables in load order, splits, maps, and what stays behind and why.
 ///
@@ -22,10 +23,8 @@ pub struct PlanArgs {
     tables: TableArgs,
     #[command(flatten)]
     reading: ReadingArgs,
-
-    /// Plan for a load that keeps indexes, constraints and triggers in place.
-    #[arg(long)]
-    keep_constraints: bool,
+    #[command(flatten)]
+    loading: LoadingArgs,
 }
 
 /// Runs it.
@@ -33,13 +32,18 @@ pub async fn run(args: PlanArgs) -> Result<()> {
     let (maps, choice) = (args.tables.maps()?, args.tables.choice());
     let (events, observer) = Observer::start(args.reading.quiet);
     let outcome = async {
-        let sides = sides::open(&args.connections, &args.reading).await?;
+        let (sides, _) =
+            sides::open_to_load(&args.connections, &args.reading, &args.loading, &events).await?;
         sides.refuse_unfinished().await?;
-        let options =
-            PlanOptions { keep_constraints: args.keep_constraints, ..args.reading.plan_options(false) };
+        let keep_constraints = args.loading.keep_constraints;
+        let options = PlanOptions { keep_constraints, ..args.reading.plan_options(false) };
         let plan = sides.plan(&maps, &choice, options, &events).await?;
         print!("{}", render(&plan));
-        sides.check_target(&plan, args.keep_constraints, &events).await.map(drop)
+        let settings = settings::render(&sides::advice(&sides, &plan).await.map_err(Error::before_writing)?);
+        if !settings.is_empty() {
+            print!("\n{settings}");
+        }
+        sides.check_target(&plan, keep_constraints, &events).await.map(drop)
     }
     .await;
     drop(events);

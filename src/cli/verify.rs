@@ -34,7 +34,7 @@ pub async fn run(args: VerifyArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
     let stop = interrupt::watch();
     let outcome = async {
-        let sides = sides::open(&args.connections, &args.reading).await?;
+        let sides = sides::open(&args.connections, &args.reading, &events).await?;
         let plan = sides.plan(&maps, &choice, args.reading.plan_options(true), &events).await?;
         events.stage("Counting the source again, with splits cut elsewhere");
         let tables = &plan.tables;

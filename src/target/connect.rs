@@ -218,6 +218,11 @@ impl Target {
         self.pool.get().await.map_err(|error| failure::pool(&error, &self.endpoint))
     }
 
+    /// Opens no more than `size` connections from now on.
+    pub fn limit_connections(&self, size: usize) {
+        self.pool.resize(size.max(1));
+    }
+
     /// Begins a transaction on a connection of its own.
     pub async fn begin(&self) -> Result<LoadTransaction> {
         LoadTransaction::begin(self.client().await?, self.schema.clone()).await

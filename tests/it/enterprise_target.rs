@@ -87,6 +87,7 @@ fn a_role_that_does_not_own_the_tables_is_refused_before_a_row_moves() {
                 "CREATE ROLE {role} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT USAGE ON SCHEMA public TO {role}"
             ))
             .await;
+        target.execute(&format!("GRANT CREATE ON DATABASE {} TO {role}", target.name)).await;
         let before = target.content().await;
         let url = format!("postgres://{role}@127.0.0.1:{}/{}", target.server.port, target.name);
         let refused = migrate(source, &url, &[]);
@@ -94,7 +95,9 @@ fn a_role_that_does_not_own_the_tables_is_refused_before_a_row_moves() {
         assert_eq!(before, target.content().await);
         // Open-source tables have no such defaults: then nobody needs to own anything.
         target.execute("ALTER TABLE rbac_roles ALTER ws_id DROP DEFAULT").await;
-        migrate(source, &url, &[]).exits(0);
+        let refused = migrate(source, &url, &[]);
+        refused.exits(3).complains_of(&["owner", "--keep-constraints"]);
+        migrate(source, &url, &["--keep-constraints"]).exits(0);
         target.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
         target.remove().await;
     });

@@ -1,11 +1,11 @@
 //! What is needed to read a live cluster.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::Consistency;
+use super::{Consistency, Remarks};
 
 /// Where the cluster is, as whom to read it, and how.
 #[derive(Debug, Clone)]
@@ -26,7 +26,16 @@ pub struct ClusterConfig {
     pub local_datacenter: Option<String>,
     /// Connections to each node.
     pub connections_per_node: NonZeroUsize,
+    /// Most pages that a node is asked for at once. It begins with fewer and comes to these if the node keeps up.
+    pub pages_per_node: NonZeroUsize,
+    /// Most rows per second over all pages; as fast as the cluster bears, by default.
+    pub rows_per_second: Option<NonZeroU32>,
+    /// Who hears that reading slows down.
+    pub remarks: Remarks,
 }
+
+/// Half of the reads that a node does at once by default (`concurrent_reads`); the others are left to those it serves.
+const PAGES_PER_NODE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 impl Default for ClusterConfig {
     /// Kong's own defaults for host, port and keyspace.
@@ -40,6 +49,9 @@ impl Default for ClusterConfig {
             request_timeout: Duration::from_secs(60),
             local_datacenter: None,
             connections_per_node: NonZeroUsize::MIN.saturating_add(2),
+            pages_per_node: PAGES_PER_NODE,
+            rows_per_second: None,
+            remarks: Remarks::default(),
         }
     }
 }

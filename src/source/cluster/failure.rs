@@ -78,6 +78,19 @@ impl Trouble {
         )
     }
 
+    /// Whether the node has more to do than it can. A broken connection says nothing of the kind, and tombstones are met by one
+    /// page as well as by many.
+    pub(super) fn wants_fewer_pages(&self) -> bool {
+        matches!(
+            self,
+            Self::ReplicasSlow { .. }
+                | Self::NoAnswer(_)
+                | Self::Unavailable { .. }
+                | Self::Overloaded
+                | Self::ServerError
+        )
+    }
+
     /// Whether it may pass by waiting. Tombstones and guardrails do not; only a smaller page or another node helps there.
     pub(super) fn wants_time(&self) -> bool {
         !matches!(self, Self::ReadFailed { .. } | Self::PageTooLarge)
@@ -87,7 +100,7 @@ impl Trouble {
     fn remedy(&self) -> &'static str {
         match self {
             Self::ReplicasSlow { .. } | Self::NoAnswer(_) | Self::Overloaded => {
-                "use fewer workers (--workers) or smaller pages (--memory), then resume"
+                "read slower (--max-rows-per-second), with fewer workers (--workers) or smaller pages (--memory), then resume"
             }
             Self::ReadFailed { .. } => {
                 "look for `TombstoneOverwhelmingException` in the server's log; if it is there, lower gc_grace_seconds of the \

@@ -24,17 +24,24 @@ mod connect;
 mod consistency;
 mod cql;
 mod failure;
+mod flow;
 mod pages;
 mod plan;
 mod reader;
+mod remarks;
+mod row_rate;
+mod window;
 
 pub use config::ClusterConfig;
 pub use consistency::Consistency;
+pub use remarks::Remarks;
 
 use clock::Clocks;
 use failure::Trouble;
+use flow::Flow;
 use pages::ClusterPages;
 use reader::{Patience, Reader};
+use row_rate::RowRate;
 
 /// Bytes per page of the questions asked for a plan.
 const PLAN_PAGE_BYTES: usize = 64 * 1024;
@@ -55,6 +62,9 @@ struct Shared {
     /// Prepared statements by their text.
     statements: Mutex<HashMap<String, PreparedStatement>>,
     clocks: Clocks,
+    flow: Flow,
+    /// `None` when nobody set a limit.
+    row_rate: Option<RowRate>,
 }
 
 impl Cluster {
@@ -82,6 +92,8 @@ impl Cluster {
             datacenter,
             statements: Mutex::default(),
             clocks: Clocks::default(),
+            flow: Flow::new(config.pages_per_node.get(), config.remarks.clone()),
+            row_rate: config.rows_per_second.map(RowRate::new),
         };
         Ok(Self { shared: Arc::new(shared), catalog })
     }
@@ -113,6 +125,7 @@ impl Cluster {
             sizing: Arc::new(PageSizing::new(PLAN_PAGE_BYTES)),
             replicas: Vec::new(),
             patience,
+            table: None,
             what,
             most_rows: AtomicUsize::new(usize::MAX),
         };
@@ -220,6 +233,7 @@ impl Source for Cluster {
             sizing,
             replicas: split.replicas.clone(),
             patience: Patience::Full,
+            table: Some(selection.table.clone()),
             what,
             most_rows: AtomicUsize::new(usize::MAX),
         };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use scylla::cluster::Node;
@@ -17,6 +17,7 @@ use scylla::value::CqlValue;
 
 use super::Shared;
 use super::failure::Trouble;
+use super::row_rate::RowRate;
 use crate::source::{Page, PageSizing, cells};
 
 /// Pauses before the attempts after a failed one, about half a minute in all: a node that restarts is back within that or
@@ -59,6 +60,8 @@ pub(super) struct Reader {
     /// Nodes to ask first, in this order.
     pub(super) replicas: Vec<SocketAddr>,
     pub(super) patience: Patience,
+    /// Table whose rows are read; `None` for questions of a plan, whose answers take more than a page's time.
+    pub(super) table: Option<String>,
     /// What is read, for errors.
     pub(super) what: String,
     /// Most rows per page after a page failed; grows back with every page that does not.
@@ -110,21 +113,37 @@ impl Reader {
 
     async fn attempt(&self, state: PagingState, turn: usize) -> Result<Fetched, Trouble> {
         let node = self.node(turn)?;
-        let rows = self.sizing.rows().min(self.most_rows.load(Ordering::Relaxed)).max(1);
+        let rate = self.shared.row_rate.as_ref();
+        let most = rate.map_or(usize::MAX, RowRate::page_rows).min(self.most_rows.load(Ordering::Relaxed));
+        let rows = self.sizing.rows().min(most).max(1);
         let mut statement = self.statement.clone();
         statement.set_page_size(i32::try_from(rows).unwrap_or(i32::MAX));
         let policy = SingleTargetLoadBalancingPolicy::new(NodeIdentifier::Node(Arc::clone(&node)), None);
         statement.set_load_balancing_policy(Some(policy));
+        let asked = match rate {
+            Some(rate) => Some(rate.ask(rows).await),
+            None => None,
+        };
+        let permit = self.shared.flow.permit(&node).await?;
         let read_at = self.shared.clocks.seconds_at(&self.shared, &node).await;
-        let (answer, next) = self
-            .shared
-            .session
-            .execute_single_page(&statement, &self.values, state)
-            .await
-            .map_err(|error| Trouble::from(&error))?;
+        let started = Instant::now();
+        let answer = self.shared.session.execute_single_page(&statement, &self.values, state).await;
+        let took = started.elapsed();
+        let (answer, next) = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let trouble = Trouble::from(&error);
+                permit.failed(&trouble);
+                return Err(trouble);
+            }
+        };
         let answer = answer.into_rows_result().map_err(|_| Trouble::Malformed("the answer holds no rows"))?;
         let rows = answer.rows_num();
         let body = body(&answer, self.columns)?;
+        permit.arrived(self.table.as_deref().filter(|_| rows > 0), body.len(), took);
+        if let Some(asked) = asked {
+            asked.arrived(rows);
+        }
         let widest = cells::widest_row(&body, rows, self.columns)
             .ok_or(Trouble::Malformed("the rows of the answer are not framed as its head says"))?;
         self.sizing.learn(rows, widest);

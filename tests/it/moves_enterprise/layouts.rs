@@ -36,6 +36,10 @@ async fn sides(label: &str, tables: &[&str]) -> (Keyspace, Database) {
     (source, target)
 }
 
+fn undo(target: &Database) -> Run {
+    kongferry(&["undo", "--target", &target.url()])
+}
+
 fn migrate(source: &Keyspace, target: &Database, options: &[&str]) -> Run {
     let urls = ["migrate", "--source", &source.url(), "--target", &target.url()];
     kongferry(&[&urls[..], options].concat())
@@ -143,11 +147,15 @@ fn a_child_in_another_workspace_than_its_parent_is_named() {
         let developer = |id: &str, workspace: &str| json!({ "id": id, "email": format!("value-marker-{id}"), "consumer_id": ID, "ws_id": workspace });
         source.insert("developers", &developer(ID, &workspace), None).await;
         source.insert("developers", &developer(SECOND_ID, OTHER_WORKSPACE), None).await;
-        migrate(&source, &target, &[])
-            .exits(8)
-            .complains_of(&["developers", SECOND_ID, "consumer"])
-            .keeps_quiet_about(&["value-marker"]);
-        assert_eq!(target.count("developers").await, 0);
+        for options in [&["--keep-constraints"][..], &[]] {
+            let before = target.content().await;
+            migrate(&source, &target, options)
+                .exits(8)
+                .complains_of(&["developers", SECOND_ID, "consumer"])
+                .keeps_quiet_about(&["value-marker"]);
+            undo(&target).exits(0);
+            assert_eq!(before, target.content().await);
+        }
         source.remove().await;
         target.remove().await;
     });
@@ -161,14 +169,15 @@ fn a_token_that_two_users_share_is_named_and_not_shown() {
             let user = json!({ "id": id, "name": format!("user {id}"), "user_token": "value-marker", "enabled": true });
             source.insert("rbac_users", &user, None).await;
         }
-        let refused = migrate(&source, &target, &[]);
-        refused.exits(8).complains_of(&["rbac_users", "user_token"]).keeps_quiet_about(&["value-marker"]);
-        assert!(
-            refused.stderr.contains(ID) || refused.stderr.contains(SECOND_ID),
-            "{}",
-            refused.transcript()
-        );
-        assert_eq!(target.count("rbac_users").await, 0);
+        for options in [&["--keep-constraints"][..], &[]] {
+            let before = target.content().await;
+            let refused = migrate(&source, &target, options);
+            refused.exits(8).complains_of(&["rbac_users", "user_token"]).keeps_quiet_about(&["value-marker"]);
+            let named = refused.stderr.contains(ID) || refused.stderr.contains(SECOND_ID);
+            assert!(named, "{}", refused.transcript());
+            undo(&target).exits(0);
+            assert_eq!(before, target.content().await);
+        }
         source.remove().await;
         target.remove().await;
     });

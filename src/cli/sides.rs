@@ -85,12 +85,7 @@ pub async fn open_to_load(
 }
 
 /// Builds give way first, down to one at a time, then workers.
-async fn bound(
-    target: &Target,
-    reading: &ReadingArgs,
-    builds: usize,
-    events: &Events,
-) -> Result<usize> {
+async fn bound(target: &Target, reading: &ReadingArgs, builds: usize, events: &Events) -> Result<usize> {
     let wanted = reading.workers();
     let client = target.client().await?;
     let mut looks = 1;

@@ -101,7 +101,12 @@ fn an_interrupted_run_goes_on_where_it_stood_or_goes_back() {
             on(&target, &["clean"]).exits(3).complains_of(&["not over"]);
             let status = on(&target, &["status"]);
             status.exits(0).prints(&["not over", "migrate --resume"]);
-            assert_eq!(status.stdout.contains("off the tables"), options.is_empty(), "{}", status.transcript());
+            assert_eq!(
+                status.stdout.contains("off the tables"),
+                options.is_empty(),
+                "{}",
+                status.transcript()
+            );
 
             on(&target, &["undo"]).exits(0);
             assert_eq!(before, target.content().await, "undone");
@@ -113,7 +118,9 @@ fn an_interrupted_run_goes_on_where_it_stood_or_goes_back() {
             underway.ends();
             drop(holder);
             wait_until_alone(&target).await;
-            on(&target, &[&again[..], &["--resume"]].concat()).exits(0).prints(&["counts of both sides agree"]);
+            on(&target, &[&again[..], &["--resume"]].concat())
+                .exits(0)
+                .prints(&["counts of both sides agree"]);
             compare_catalogs(&catalog, &target, "resumed").await;
             assert_same_content(&whole, &target).await;
             on(&target, &["status"]).exits(0).prints(&["both sides agreed"]);
@@ -235,7 +242,10 @@ fn an_undo_loses_no_change_unless_it_is_told_to() {
             let before = target.content().await;
             on(&target, &["migrate", "--source", &source.url()]).exits(0);
             for (change, named) in [
-                ("UPDATE consumers SET custom_id = 'changed' WHERE id = (SELECT id FROM consumers LIMIT 1)", "consumers: 1 row new"),
+                (
+                    "UPDATE consumers SET custom_id = 'changed' WHERE id = (SELECT id FROM consumers LIMIT 1)",
+                    "consumers: 1 row new",
+                ),
                 ("DELETE FROM acls WHERE id = (SELECT id FROM acls LIMIT 1)", "acls: 1 row gone"),
             ] {
                 target.execute(change).await;

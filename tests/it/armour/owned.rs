@@ -10,8 +10,8 @@ use kongferry::target::{Catalog, Target, TargetConfig};
 use crate::support::database::{self, Database};
 use crate::support::{servers, unique};
 
-/// What a step may use in a test.
-pub const RESOURCES: Resources = Resources { memory: 8 << 20, parallel_workers: 2 };
+/// What a step may use in a test: enough memory for processes to help (32 MB for each).
+pub const RESOURCES: Resources = Resources { memory: 128 << 20, parallel_workers: 2 };
 
 /// Server lines: the oldest, the newest, and one between.
 pub fn lines() -> Vec<&'static str> {

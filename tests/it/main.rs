@@ -4,6 +4,7 @@
 
 mod support;
 
+mod armour;
 mod bad_rows;
 mod bootstrap_rows;
 mod breaks_off;

@@ -27,15 +27,14 @@ pub(super) async fn explain(
         DUPLICATES if step.kind == StepKind::Index => {
             let Some(index) = armour.index(table, &step.name) else { return Ok(of_step(step)) };
             let found = duplicates(client, armour, step, index).await?;
-            let cause = format!("{} rows have the same key as another{}", found.rows, found.ids());
+            let cause = format!("rows with the same key as another: {}{}", found.rows, found.ids());
             Ok(of_step(step).because(cause))
         }
         ORPHANS => {
             let key = armour.foreign_key(&step.schema, table, &step.name);
             let Some(key) = key else { return Ok(of_step(step)) };
             let found = orphans(client, key).await?;
-            let cause =
-                format!("{} rows refer to rows that {} does not hold{}", found.rows, key.parent, found.ids());
+            let cause = format!("rows that refer to none of {}: {}{}", key.parent, found.rows, found.ids());
             Ok(of_step(step).because(cause))
         }
         EXCLUDED | DUPLICATES => Ok(of_step(step).because("rows exclude each other")),
@@ -50,7 +49,7 @@ pub(super) async fn explain(
                 "a value cannot be indexed: it is too large, or the index's expression fails on it".to_owned()
             } else {
                 format!(
-                    "a value is too large for the index; {} rows come near or above the limit{}",
+                    "a value is too large for the index; rows that come near its limit or above: {}{}",
                     suspects.rows,
                     suspects.ids()
                 )

@@ -39,7 +39,7 @@ pub async fn check(
         armour.tables.keys().filter_map(|table| Some(catalog.tables.get(table)?.oid)).collect();
     let look = Look { client: &client, found: Vec::new() };
     let found = look
-        .query(&ownership(), &[&oids_owned(&client, armour).await?])
+        .query(OWNERSHIP, &[&snapshot::oids_of(&client, &changed(armour)).await?])
         .await?
         .query(ROLE, &[&armour.schema])
         .await?
@@ -133,26 +133,20 @@ fn tablespaces(armour: &Armour) -> Vec<&str> {
     all.filter(|name| !name.is_empty()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Oids of the tables whose definitions change: those of the armour, and those whose foreign keys are dropped.
-async fn oids_owned(client: &tokio_postgres::Client, armour: &Armour) -> Result<Vec<u32>> {
+/// Tables whose definitions change: those of the armour, and those whose foreign keys are dropped.
+fn changed(armour: &Armour) -> BTreeSet<(&str, &str)> {
     let tables = armour.tables.keys().map(|table| (armour.schema.as_str(), table.as_str()));
     let children = armour.foreign_keys.iter().map(|key| (key.schema.as_str(), key.table.as_str()));
-    let all: BTreeSet<(&str, &str)> = tables.chain(children).collect();
-    let (schemas, names): (Vec<&str>, Vec<&str>) = all.into_iter().unzip();
-    let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               JOIN unnest($1::text[], $2::text[]) w (schema, name) ON w.schema = n.nspname AND w.name = c.relname";
-    rows(client, WHAT, sql, &[&schemas, &names]).await?.iter().map(|row| get(row, 0, WHAT)).collect()
+    tables.chain(children).collect()
 }
 
-fn ownership() -> String {
-    "SELECT format('role %s does not own %s (%s does)', current_user, string_agg(c.relname, ', ' ORDER BY c.relname),
-                   pg_get_userbyid(c.relowner)),
-            format('connect as that owner, or: GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user)
-     FROM pg_catalog.pg_class c
-     WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE')
-     GROUP BY c.relowner ORDER BY 1"
-        .to_owned()
-}
+const OWNERSHIP: &str = "
+    SELECT format('role %s does not own %s (%s does)', current_user, string_agg(c.relname, ', ' ORDER BY c.relname),
+                  pg_get_userbyid(c.relowner)),
+           format('connect as that owner, or: GRANT %I TO %I;', pg_get_userbyid(c.relowner), current_user)
+    FROM pg_catalog.pg_class c
+    WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE')
+    GROUP BY c.relowner ORDER BY 1";
 
 /// What the role needs besides the tables.
 const ROLE: &str = "

@@ -39,6 +39,8 @@ pub struct TableArmour {
 }
 
 /// An index.
+// Properties as the catalog has them, each on its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexArmour {
     /// Its name.

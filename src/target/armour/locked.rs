@@ -10,7 +10,15 @@ pub(super) fn is_lock_failure(error: &tokio_postgres::Error) -> bool {
 
 /// A failed statement; with what to do where a lock is the reason.
 pub(super) fn refused(error: &tokio_postgres::Error, what: &str, waited: &str) -> Error {
-    if is_lock_failure(error) { refusal(error, what, waited) } else { failure::statement(error, what) }
+    if is_lock_failure(error) {
+        return refusal(error, what, waited);
+    }
+    let failed = failure::statement(error, what);
+    match error.code().map(tokio_postgres::error::SqlState::code) {
+        // Also what the server says when its table of locks is full.
+        Some("53200") => failed.remedy("raise max_locks_per_transaction, or the memory of the server"),
+        _ => failed,
+    }
 }
 
 /// The failure to get a lock.

@@ -93,12 +93,7 @@ fn unknown() -> Error {
 /// What is left to do of the step, given what is there.
 async fn plan(client: &tokio_postgres::Client, armour: &Armour, step: &Step) -> Result<Option<String>> {
     let what = what(step);
-    let version = "SELECT current_setting('server_version_num')";
-    let version: String = match read::rows(client, &what, version, &[]).await?.first() {
-        Some(row) => read::get(row, 0, &what)?,
-        None => return Err(read::unexpected(&what)),
-    };
-    let version: u32 = version.parse().map_err(|_| read::unexpected(&what))?;
+    let version = if step.kind == StepKind::Keys { server_version(client, &what).await? } else { 0 };
     let all = statements_of(armour, step, version)?;
     match step.kind {
         StepKind::Index => {
@@ -146,6 +141,12 @@ async fn plan(client: &tokio_postgres::Client, armour: &Armour, step: &Step) -> 
         }
         StepKind::Finish => Ok(Some(all)),
     }
+}
+
+async fn server_version(client: &tokio_postgres::Client, what: &str) -> Result<u32> {
+    let found = read::rows(client, what, "SELECT current_setting('server_version_num')::int", &[]).await?;
+    let version: i32 = read::get(found.first().ok_or_else(|| read::unexpected(what))?, 0, what)?;
+    u32::try_from(version).map_err(|_| read::unexpected(what))
 }
 
 /// NULL for what is no valid index.

@@ -45,7 +45,7 @@ async fn rehearse_within(transaction: &mut LoadTransaction, armour: &Armour, ver
         // Once more, step by step, to name the one that fails.
         transaction.rollback_to(SAVEPOINT).await?;
         for step in &steps {
-            put_back(transaction, armour, step, &RESOURCES).await.map_err(refused)?;
+            put_back(transaction, armour, step, &RESOURCES).await.map_err(|error| refused(&error))?;
         }
         return Err(locked::refused(&error, WHAT, LOCK_TIMEOUT));
     }
@@ -65,7 +65,6 @@ const WHAT: &str = "cannot rehearse taking indexes, keys and triggers off the ta
 /// What always helps.
 pub(super) const KEEP: &str = "load with --keep-constraints";
 
-fn refused(error: Error) -> Error {
-    let cause = error.to_string();
-    Error::new(ErrorKind::Preflight, WHAT).because(cause).remedy(KEEP)
+fn refused(error: &Error) -> Error {
+    Error::new(ErrorKind::Preflight, WHAT).because(error).remedy(KEEP)
 }

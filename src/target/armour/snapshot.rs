@@ -30,7 +30,15 @@ pub(super) async fn oids(client: &tokio_postgres::Client, armour: &Armour) -> Re
         tables.insert((&key.schema, &key.table));
         tables.insert((&key.parent_schema, &key.parent));
     }
-    let (schemas, names): (Vec<&str>, Vec<&str>) = tables.into_iter().unzip();
+    oids_of(client, &tables).await
+}
+
+/// Oids of tables by schema and name; one that does not exist is left out.
+pub(super) async fn oids_of(
+    client: &tokio_postgres::Client,
+    tables: &BTreeSet<(&str, &str)>,
+) -> Result<Vec<u32>> {
+    let (schemas, names): (Vec<&str>, Vec<&str>) = tables.iter().copied().unzip();
     let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                JOIN unnest($1::text[], $2::text[]) w (schema, name) ON w.schema = n.nspname AND w.name = c.relname";
     let found = rows(client, WHAT, sql, &[&schemas, &names]).await?;

@@ -45,7 +45,8 @@ pub(super) fn guarded(statement: &str, object: &str) -> String {
                  RAISE EXCEPTION USING ERRCODE = '{ORPHANS}', MESSAGE = {};
              WHEN exclusion_violation THEN
                  RAISE EXCEPTION USING ERRCODE = '{EXCLUDED}', MESSAGE = {};
-             WHEN integrity_constraint_violation OR data_exception OR program_limit_exceeded THEN
+             WHEN integrity_constraint_violation OR data_exception OR program_limit_exceeded OR raise_exception
+                     OR external_routine_exception THEN
                  RAISE EXCEPTION USING ERRCODE = '{UNFIT}', MESSAGE = {};
          END",
         literal(statement),

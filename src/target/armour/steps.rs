@@ -30,7 +30,7 @@ pub struct Step {
     pub kind: StepKind,
     /// Schema of the table.
     pub schema: String,
-    /// The table: must have been loaded, and policed, before.
+    /// The table: if it is loaded at all, it must have been, and policed, before.
     pub table: String,
     /// Name of the index or foreign key; that of the table for the other kinds.
     pub name: String,

@@ -1,5 +1,6 @@
 //! `kongferry migrate`: the run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Run, RunState};
 use crate::report::progress::Observer;
+use crate::report::run_directory::RunDirectory;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
 use crate::schema_map::MapSet;
 use crate::target::armour::ServerResources;
@@ -41,6 +43,11 @@ pub struct MigrateArgs {
     /// Go on with the run that broke off on this target.
     #[arg(long, conflicts_with_all = ["join", "tables", "skip_tables", "include", "keep_constraints"])]
     resume: bool,
+    /// Directory for what the run leaves in files [default: kongferry- and the first digits of the run's id, here]
+    ///
+    /// Before anything is taken off the tables, rearm.sql is written there: everything that puts it back, for psql.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Help another process, also from another host, with its run on this target: the id that it printed.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints"])]
     join: Option<Uuid>,
@@ -99,8 +106,13 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
     let terms = terms::terms(&sides, &plan, &choice, options.keep_constraints);
     let id = Uuid::new_v4();
     events.stage(format!("Run {id}"));
-    if armour.is_none() {
-        events.stage(format!("Copying {} tables", plan.tables.len()));
+    match &armour {
+        None => events.stage(format!("Copying {} tables", plan.tables.len())),
+        Some(armour) => {
+            let directory = RunDirectory::create(args.report.as_deref(), id)?;
+            let script = armour.script(sides.target.server().version_num)?;
+            directory.write("rearm.sql", &script)?;
+        }
     }
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     let counted = voyage.begin(id, terms, armour).await?;

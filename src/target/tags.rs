@@ -1,7 +1,7 @@
 //! `tags`: one row per entity, written by row triggers (`sync_tags`), or, after a load without them, set-wise.
 
 use super::LoadTransaction;
-use super::identifier::qualified;
+use super::identifier::{literal, qualified};
 use crate::error::Result;
 
 /// The table.
@@ -13,10 +13,15 @@ pub const SYNC_TAGS: &str = "sync_tags";
 /// Writes the rows of `tags` that the triggers of `table` would have written: one for each entity, untagged ones included
 /// (`tags` NULL or empty, as in the entity). `tags` must not hold any of them yet. Returns their number.
 pub async fn rebuild(transaction: &mut LoadTransaction, schema: &str, table: &str) -> Result<u64> {
-    let sql = format!(
-        "INSERT INTO {} (entity_id, entity_name, tags) SELECT e.id, $1::text, e.tags FROM {} e",
+    transaction.execute(format!("cannot write the tags of {table}"), &statement(schema, table), &[]).await
+}
+
+/// The statement of [`rebuild`].
+pub(super) fn statement(schema: &str, table: &str) -> String {
+    format!(
+        "INSERT INTO {} (entity_id, entity_name, tags) SELECT e.id, {}, e.tags FROM {} e",
         qualified(schema, TAGS),
+        literal(table),
         qualified(schema, table),
-    );
-    transaction.execute(format!("cannot write the tags of {table}"), &sql, &[&table]).await
+    )
 }

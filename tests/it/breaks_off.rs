@@ -153,11 +153,19 @@ fn a_run_that_broke_off_is_armed_again_and_the_rows_stay() {
             target.execute(GATE).await;
             let (catalog, before) = (target.catalog().await, target.content().await);
             let holder = close_gate(&target).await;
-            let underway = held_up(&source.url(), &target, &["--workers", "1"]).await;
+            let place = tempfile::tempdir().unwrap();
+            let report = place.path().to_str().unwrap();
+            let underway = held_up(&source.url(), &target, &["--workers", "1", "--report", report]).await;
             underway.signal("KILL");
             underway.ends();
             drop(holder);
             wait_until_alone(&target).await;
+            if line == "16" {
+                // The file alone does it as well.
+                let script = std::fs::read_to_string(place.path().join("rearm.sql")).unwrap();
+                database::connect(&target.url()).await.batch_execute(&script).await.unwrap();
+                compare_catalogs(&catalog, &target, "armed again by hand").await;
+            }
             // As many runs as it takes: nothing that is back is touched again.
             on(&target, &["rearm"]).exits(0).prints(&["back in place"]);
             compare_catalogs(&catalog, &target, "armed again").await;

@@ -15,6 +15,7 @@ mod put_back;
 mod read;
 mod rehearsal;
 mod resources;
+mod script;
 mod snapshot;
 mod statements;
 mod steps;

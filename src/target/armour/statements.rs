@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::inventory::{
     Armour, ForeignKeyArmour, IndexArmour, KeyArmour, KeyKind, TableArmour, TriggerFires,
 };
-use crate::target::identifier::{qualified, quote};
+use crate::target::identifier::{literal, qualified, quote};
 
 /// Storage parameter that keeps autovacuum from a table.
 const AUTOVACUUM: &str = "autovacuum_enabled";
@@ -20,15 +20,6 @@ pub(super) const ORPHANS: &str = "KF002";
 pub(super) const EXCLUDED: &str = "KF003";
 /// A row's value is too large for an index, or an expression cannot be computed from it.
 pub(super) const UNFIT: &str = "KF004";
-
-/// A string literal.
-pub(super) fn literal(text: &str) -> String {
-    if text.contains('\\') {
-        format!(" E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
-}
 
 /// Runs a statement that can fail for what stands in the rows. Errors of `PostgreSQL` quote keys in DETAIL, and go into the
 /// server's log with it. Caught in a block they are not logged; what the block raises instead names no value.

@@ -222,7 +222,7 @@ fn the_locks_of_a_rehearsal_fit_into_a_default_server() {
         let target = Owned::fresh("16", KongVersion::V3_3, Edition::Enterprise, "").await;
         let (_, armour) = target.armour().await;
         let mut transaction = target.target.begin().await.unwrap();
-        armour::take_off(&mut transaction, &armour).await.unwrap();
+        armour::take_off(&mut transaction, &armour, &BTreeSet::new()).await.unwrap();
         for step in armour.steps() {
             armour::put_back(&mut transaction, &armour, &step, &RESOURCES).await.unwrap();
         }

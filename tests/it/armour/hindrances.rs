@@ -251,7 +251,7 @@ fn tables_that_changed_since_they_were_read_are_left_alone() {
         target.database.execute("CREATE INDEX late ON consumers (created_at)").await;
         let before = target.database.catalog().await;
         let mut transaction = target.target.begin().await.unwrap();
-        let error = armour::take_off(&mut transaction, &armour).await.unwrap_err();
+        let error = armour::take_off(&mut transaction, &armour, &BTreeSet::new()).await.unwrap_err();
         drop(transaction);
         assert_eq!(error.kind(), ErrorKind::Preflight);
         assert!(error.report().contains("index public.late is new"), "{}", error.report());

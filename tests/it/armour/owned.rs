@@ -75,7 +75,7 @@ impl Owned {
     /// Takes the armour off and commits.
     pub async fn disarm(&self, armour: &Armour) {
         let mut transaction = self.target.begin().await.unwrap();
-        take_off(&mut transaction, armour).await.unwrap();
+        take_off(&mut transaction, armour, &BTreeSet::new()).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

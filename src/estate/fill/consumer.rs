@@ -76,6 +76,7 @@ impl Generator {
             };
             let kind = match place {
                 0 => Kind::KeyAuth,
+                _ if self.only_basic_auth => Kind::BasicAuth,
                 _ => usize::try_from((index + 7 * (place - 1)) % 20)
                     .ok()
                     .and_then(|turn| KINDS.get(turn).copied())

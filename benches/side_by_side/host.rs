@@ -1,5 +1,6 @@
 //! The machine and the servers, for whoever reads the figures later.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -39,7 +40,7 @@ pub struct Host {
     /// Release of PostgreSQL.
     pub postgres: String,
     /// Its settings.
-    pub postgres_settings: Vec<(String, String)>,
+    pub postgres_settings: BTreeMap<String, String>,
     /// Versions of the peers' programs.
     pub peers: Vec<String>,
 }
@@ -47,9 +48,9 @@ pub struct Host {
 impl Host {
     /// Looks around; what cannot be found stays empty.
     pub async fn look(place: &Place, java: Option<&str>, peers: Vec<String>) -> Self {
-        let mut postgres_settings = Vec::new();
+        let mut postgres_settings = BTreeMap::new();
         for name in SETTINGS {
-            postgres_settings.push((name.to_owned(), place.setting(name).await));
+            postgres_settings.insert(name.to_owned(), place.setting(name).await);
         }
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {

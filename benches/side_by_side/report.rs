@@ -128,7 +128,8 @@ impl Size {
             })
         };
         let mut measures: Vec<Measure> = [
-            at_most(MIGRATE, SCAN, 2.0, "at most 2.0 (limit 2.5)"),
+            at_most(MIGRATE, SCAN, 2.0, "at most 2.0 (aim)"),
+            at_most(MIGRATE, SCAN, 2.5, "at most 2.5 (limit)"),
             at_most(MIGRATE, ARMED, 1.0 / 3.0, "at most 0.33"),
             self.ratio(DSBULK, MIGRATE).map(|value| Measure {
                 name: format!("{DSBULK} / {MIGRATE}"),

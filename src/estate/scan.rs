@@ -133,8 +133,10 @@ fn broke_down(error: tokio::task::JoinError) -> Error {
 /// A column of the live table.
 #[derive(DeserializeRow)]
 struct Column {
-    column_name: String,
-    r#type: String,
+    #[scylla(rename = "column_name")]
+    name: String,
+    #[scylla(rename = "type")]
+    ty: String,
     kind: String,
     position: i32,
 }
@@ -143,7 +145,7 @@ impl Column {
     /// Whether `TTL()` of it may be asked for.
     fn has_ttl(&self) -> bool {
         let refused = ["counter", "list<", "set<", "map<"];
-        self.kind == "regular" && !refused.iter().any(|ty| self.r#type.starts_with(ty))
+        self.kind == "regular" && !refused.iter().any(|ty| self.ty.starts_with(ty))
     }
 }
 
@@ -180,10 +182,10 @@ fn select(keyspace: &str, table: &str, columns: &[Column], map: Option<&TableMap
         .iter()
         .filter(|column| {
             let given_up =
-                matches!(rule(&column.column_name), Some(Rule::Drop | Rule::Leave | Rule::Constant { .. }));
+                matches!(rule(&column.name), Some(Rule::Drop | Rule::Leave | Rule::Constant { .. }));
             column.kind != "regular" || !given_up
         })
-        .map(|column| quoted(&column.column_name))
+        .map(|column| quoted(&column.name))
         .collect();
     if let Some(map) = map {
         let expiry = map.columns.values().find_map(|column| match &column.rule {
@@ -191,14 +193,14 @@ fn select(keyspace: &str, table: &str, columns: &[Column], map: Option<&TableMap
             _ => None,
         });
         let lifetimes = columns.iter().filter(|column| {
-            let name = &column.column_name;
+            let name = &column.name;
             expiry.is_some_and(|of| of == name || map.required.contains(name)) && column.has_ttl()
         });
-        items.extend(lifetimes.map(|column| format!("TTL({})", quoted(&column.column_name))));
+        items.extend(lifetimes.map(|column| format!("TTL({})", quoted(&column.name))));
     }
     let mut key: Vec<&Column> = columns.iter().filter(|column| column.kind == "partition_key").collect();
     key.sort_by_key(|column| column.position);
-    let key: Vec<String> = key.iter().map(|column| quoted(&column.column_name)).collect();
+    let key: Vec<String> = key.iter().map(|column| quoted(&column.name)).collect();
     let (items, token) = (items.join(", "), format!("token({})", key.join(", ")));
     format!("SELECT {items} FROM {}.{} WHERE {token} > ? AND {token} <= ?", quoted(keyspace), quoted(table))
 }
@@ -225,8 +227,8 @@ mod tests {
     #[test]
     fn a_table_with_lifetimes_is_read_as_kongferry_reads_it() {
         let column = |name: &str, ty: &str, kind: &str| Column {
-            column_name: name.to_owned(),
-            r#type: ty.to_owned(),
+            name: name.to_owned(),
+            ty: ty.to_owned(),
             kind: kind.to_owned(),
             position: 0,
         };

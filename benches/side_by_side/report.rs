@@ -81,7 +81,8 @@ impl Figures {
         let mut seconds: Vec<f64> = runs.iter().map(|run| run.seconds).collect();
         let in_order = seconds.clone();
         seconds.sort_by(f64::total_cmp);
-        let median = seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN);
+        let middle = |place: usize| seconds.get(place).copied().unwrap_or(f64::NAN);
+        let median = f64::midpoint(middle(seconds.len().saturating_sub(1) / 2), middle(seconds.len() / 2));
         let rows = runs.first().map_or(f64::NAN, |run| float(run.rows));
         Self {
             name: name.to_owned(),

@@ -50,7 +50,11 @@ impl Host {
     pub async fn look(place: &Place, java: Option<&str>, peers: Vec<String>) -> Self {
         let mut postgres_settings = BTreeMap::new();
         for name in SETTINGS {
-            postgres_settings.insert(name.to_owned(), place.setting(name).await);
+            let value = place.setting(name).await;
+            // Old servers do not have all of them.
+            if !value.is_empty() {
+                postgres_settings.insert(name.to_owned(), value);
+            }
         }
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {

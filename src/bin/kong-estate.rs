@@ -11,8 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kongferry::error::{Error, ErrorKind, Result};
 use kongferry::estate::{
-    self, CreateOptions, Edition, FillSpec, KongVersion, Progress, connect_cassandra, connect_postgres,
+    self, CreateOptions, Edition, FillSpec, KongVersion, Progress, ScanSpec, connect_cassandra,
+    connect_postgres,
 };
+use kongferry::report::table::counted;
 use scylla::client::session::Session;
 use secrecy::SecretString;
 
@@ -34,6 +36,8 @@ enum Command {
     Fill(Fill),
     /// Creates Kong's secondary indexes that a keyspace does not have yet.
     Index(Index),
+    /// Reads tables as fast as the driver can and drops what comes: the measure of a migration.
+    Scan(Scan),
 }
 
 /// Where the estate is.
@@ -109,6 +113,9 @@ struct Fill {
     /// Credentials of each consumer.
     #[arg(long, default_value_t = 2, value_name = "N")]
     credentials_per_consumer: u64,
+    /// Makes all credentials after the first basic-auth, instead of mixed kinds.
+    #[arg(long)]
+    only_basic_auth: bool,
     /// Services, instead of a number that fits the consumers. They all stand in one partition.
     #[arg(long, value_name = "N")]
     services: Option<u64>,
@@ -138,6 +145,24 @@ struct Index {
     place: Place,
 }
 
+#[derive(Debug, Args)]
+struct Scan {
+    #[command(flatten)]
+    place: Place,
+    /// Tables to read, separated by commas.
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', required = true)]
+    tables: Vec<String>,
+    /// Token ranges read at the same time [default: as kongferry, twice the cores, 4 to 16]
+    #[arg(long, value_name = "N")]
+    in_flight: Option<usize>,
+    /// Token ranges each table is cut into [default: as kongferry, eight times those in flight]
+    #[arg(long, value_name = "N")]
+    ranges: Option<usize>,
+    /// Prints one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
@@ -154,21 +179,26 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Create(create) => create.run().await,
         Command::Fill(fill) => fill.run().await,
         Command::Index(index) => index.run().await,
+        Command::Scan(scan) => scan.run().await,
     }
 }
 
 impl Login {
     async fn connect(&self, contact: &str) -> Result<Session> {
-        let password = match &self.password_env {
-            Some(variable) => Some(std::env::var(variable).map(SecretString::from).map_err(|_| {
+        let password = self.password()?;
+        connect_cassandra(contact, self.user.as_deref().zip(password.as_ref())).await
+    }
+
+    fn password(&self) -> Result<Option<SecretString>> {
+        match &self.password_env {
+            Some(variable) => std::env::var(variable).map(SecretString::from).map(Some).map_err(|_| {
                 Error::new(
                     ErrorKind::Configuration,
                     format!("environment variable {variable} holds no password"),
                 )
-            })?),
-            None => None,
-        };
-        connect_cassandra(contact, self.user.as_deref().zip(password.as_ref())).await
+            }),
+            None => Ok(None),
+        }
     }
 }
 
@@ -229,6 +259,7 @@ impl Fill {
             consumers: self.consumers,
             workspaces: self.workspaces,
             credentials_per_consumer: self.credentials_per_consumer,
+            only_basic_auth: self.only_basic_auth,
             services: self.services,
             routes: self.routes,
             wide_rows: self.wide_rows,
@@ -256,6 +287,51 @@ impl Index {
         println!(
             "secondary indexes of Kong {version} in keyspace {keyspace} ({:.1} s)",
             start.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+}
+
+/// Token ranges of a table for each that is read at a time; as many as kongferry cuts.
+const RANGES_PER_READER: usize = 8;
+
+/// As many token ranges at a time as kongferry reads unless told otherwise.
+fn default_in_flight() -> usize {
+    (2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get)).clamp(4, 16)
+}
+
+impl Scan {
+    async fn run(self) -> Result<()> {
+        let Place { cassandra, keyspace, login } = &self.place;
+        let password = login.password()?;
+        let session =
+            estate::connect_for_scan(cassandra, login.user.as_deref().zip(password.as_ref())).await?;
+        let in_flight = self.in_flight.unwrap_or_else(default_in_flight);
+        let spec = ScanSpec {
+            tables: self.tables,
+            ranges: self.ranges.unwrap_or(in_flight * RANGES_PER_READER),
+            in_flight,
+        };
+        let scanned = estate::scan(Arc::new(session), keyspace, &spec).await?;
+        let (rows, seconds) = (scanned.rows(), scanned.time.as_secs_f64());
+        if self.json {
+            let line = serde_json::json!({
+                "tables": scanned.tables,
+                "rows": rows,
+                "seconds": seconds,
+                "ranges": spec.ranges,
+                "in_flight": spec.in_flight,
+            });
+            println!("{line}");
+            return Ok(());
+        }
+        for (table, rows) in &scanned.tables {
+            println!("{table}: {}", counted(*rows, "row"));
+        }
+        println!(
+            "{} in {seconds:.1} s ({} token ranges of each table, {in_flight} at a time)",
+            counted(rows, "row"),
+            spec.ranges
         );
         Ok(())
     }

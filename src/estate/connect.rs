@@ -3,15 +3,16 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::client::{Compression, PoolSize};
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::NoTls;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::cluster::ClusterConfig;
 
 /// How often the driver asks whether the nodes agree on the schema. Its default of 200 ms is longer than one node needs for
 /// the whole change, and a schema is about a hundred changes.
@@ -26,6 +27,20 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// `Preflight` when no node answers or the login is refused.
 pub async fn connect_cassandra(contact: &str, login: Option<(&str, &SecretString)>) -> Result<Session> {
+    open(contact, builder(contact, login)).await
+}
+
+/// Opens a session fit for [`scan`](super::scan()), with the compression and the number of connections that kongferry reads with.
+///
+/// # Errors
+/// As [`connect_cassandra`].
+pub async fn connect_for_scan(contact: &str, login: Option<(&str, &SecretString)>) -> Result<Session> {
+    let connections = PoolSize::PerHost(ClusterConfig::default().connections_per_node);
+    let builder = builder(contact, login).compression(Some(Compression::Lz4)).pool_size(connections);
+    open(contact, builder).await
+}
+
+fn builder(contact: &str, login: Option<(&str, &SecretString)>) -> SessionBuilder {
     let profile = ExecutionProfile::builder().request_timeout(Some(REQUEST_TIMEOUT)).build();
     let mut builder = SessionBuilder::new()
         .known_node(contact)
@@ -37,6 +52,10 @@ pub async fn connect_cassandra(contact: &str, login: Option<(&str, &SecretString
     if let Some((user, password)) = login {
         builder = builder.user(user, password.expose_secret());
     }
+    builder
+}
+
+async fn open(contact: &str, builder: SessionBuilder) -> Result<Session> {
     builder.build().await.map_err(|error| {
         Error::new(ErrorKind::Preflight, format!("cannot connect to Cassandra at {contact}"))
             .because(error)
@@ -79,13 +98,13 @@ pub(super) fn cassandra_error(what: impl Into<String>, error: &ExecutionError) -
     Error::new(ErrorKind::Source, what).because(execution_cause(error))
 }
 
-/// A statement that Cassandra would not prepare.
-pub(super) fn prepare_error(table: &str, error: &PrepareError) -> Error {
+/// A statement that Cassandra would not prepare: `what` names its purpose and its table.
+pub(super) fn prepare_error(what: impl Into<String>, error: &PrepareError) -> Error {
     let cause = match error {
         PrepareError::AllAttemptsFailed { first_attempt } => attempt_cause(first_attempt),
         other => other.to_string(),
     };
-    Error::new(ErrorKind::Source, format!("cannot prepare the insert into {table}")).because(cause)
+    Error::new(ErrorKind::Source, what).because(cause)
 }
 
 /// Whether a failed write may succeed a little later.

@@ -16,6 +16,7 @@ mod command_line;
 mod custom_tables;
 mod derived_data;
 mod enterprise_target;
+mod estate_scan;
 mod expiry;
 mod golden_rows;
 mod moves_enterprise;

@@ -76,6 +76,7 @@ impl Generator {
             };
             let kind = match place {
                 0 => Kind::KeyAuth,
+                _ if self.only_basic_auth => Kind::BasicAuth,
                 _ => usize::try_from((index + 7 * (place - 1)) % 20)
                     .ok()
                     .and_then(|turn| KINDS.get(turn).copied())
@@ -256,5 +257,29 @@ fn username(index: u64) -> String {
         28 => format!("tab\tback\\slash-{index}"),
         33 => format!("UPPER-{index}"),
         _ => format!("user-{index}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::estate::KongVersion;
+    use crate::estate::fill::{FillSpec, Generator, Unit};
+    use uuid::Uuid;
+
+    #[test]
+    fn credentials_are_the_same_for_every_consumer_where_asked_for() {
+        let spec = FillSpec { consumers: 40, only_basic_auth: true, ..FillSpec::default() };
+        let generator = Generator::new(&spec, KongVersion::V2_8, Uuid::nil());
+        for index in 0..40 {
+            let mut tables: BTreeMap<&str, usize> = BTreeMap::new();
+            for row in generator.rows(Unit::Consumer(index)) {
+                *tables.entry(row.table).or_default() += 1;
+            }
+            let of = |table| tables.get(table).copied().unwrap_or(0);
+            assert_eq!([of("consumers"), of("keyauth_credentials"), of("basicauth_credentials")], [1, 1, 1]);
+            assert_eq!(of("jwt_secrets") + of("oauth2_credentials") + of("hmacauth_credentials"), 0);
+        }
     }
 }

@@ -13,6 +13,8 @@ pub struct FillSpec {
     pub workspaces: u64,
     /// Credentials of each consumer: the first an API key, the others of mixed kinds.
     pub credentials_per_consumer: u64,
+    /// Whether the credentials after the first are all basic-auth, instead of mixed kinds: every consumer then has the same.
+    pub only_basic_auth: bool,
     /// Services, instead of a number that fits the consumers.
     pub services: Option<u64>,
     /// Routes, instead of twice the services. They all stand in one partition.
@@ -37,6 +39,7 @@ impl Default for FillSpec {
             consumers: 1_000,
             workspaces: 3,
             credentials_per_consumer: 2,
+            only_basic_auth: false,
             services: None,
             routes: None,
             wide_rows: 0,

@@ -133,7 +133,10 @@ impl<'a> TableWriter<'a> {
 }
 
 async fn prepare(session: &Session, table: &str, cql: String) -> Result<PreparedStatement> {
-    let mut statement = session.prepare(cql).await.map_err(|error| prepare_error(table, &error))?;
+    let mut statement = session
+        .prepare(cql)
+        .await
+        .map_err(|error| prepare_error(format!("cannot prepare the insert into {table}"), &error))?;
     statement.set_is_idempotent(true);
     Ok(statement)
 }

@@ -135,7 +135,7 @@ pub async fn tablespace(database: &Database) -> String {
     let name = unique("space");
     let make = format!(
         "DO $$ BEGIN
-             EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'mkdir ' || current_setting('data_directory') || '/{name}');
+             EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'cat >/dev/null && mkdir \"' || current_setting('data_directory') || '/{name}\"');
          END $$"
     );
     database.execute(&make).await;

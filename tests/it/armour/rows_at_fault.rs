@@ -58,7 +58,8 @@ fn duplicates_orphans_and_misfits_are_reported_without_a_value() {
                 END $$;
                 CREATE TABLE words (word text PRIMARY KEY, n integer);
                 CREATE TABLE numbers (id uuid PRIMARY KEY, text text);
-                CREATE INDEX as_number ON numbers ((text::integer))",
+                CREATE INDEX as_number ON numbers ((text::integer));
+                CREATE INDEX consumers_by_age ON consumers (created_at)",
             )
             .await;
             let database = &target.database;
@@ -121,7 +122,7 @@ fn duplicates_orphans_and_misfits_are_reported_without_a_value() {
                     log.contains(&format!("index \"{index}\" on table \"consumers\" with request for"))
                 };
                 assert!(!helped("consumers_ws_id_username_unique"), "{line}");
-                assert_eq!(helped("consumers_username_idx"), line != "9.6", "{line}");
+                assert_eq!(helped("consumers_by_age"), line != "9.6", "{line}");
             }
             target.remove().await;
         }

@@ -54,7 +54,9 @@ pub(super) async fn explain(
                     suspects.ids()
                 )
             };
-            Ok(of_step(step).because(cause))
+            Ok(of_step(step).because(cause).and_remedy(
+                "rows that were deleted count as long as transactions run on this database that began before; end those",
+            ))
         }
     }
 }

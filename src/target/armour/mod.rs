@@ -2,8 +2,8 @@
 //!
 //! The armour of a table is what makes every inserted row dear: its indexes and keys, the foreign keys from and to it, and the
 //! row triggers of Kong's own functions. [`Armour::read`] writes down all of it, to be stored before anything is dropped;
-//! [`rehearse`] tries the whole way there and back in a transaction that is rolled back; [`take_off`] drops; each of
-//! [`Armour::steps`], run by [`put_back`], restores one piece; [`differences`] says what is not as it was.
+//! [`rehearse`] tries the whole way there and back in a transaction that is rolled back; [`take_off()`] drops; each of
+//! [`Armour::steps`], run by [`put_back()`], restores one piece; [`differences`] says what is not as it was.
 //!
 //! CHECK and NOT NULL constraints, defaults, rules and the triggers of others stay on.
 

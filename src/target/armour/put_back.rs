@@ -1,6 +1,7 @@
 //! Putting one piece of the armour back.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::inventory::{Armour, ForeignKeyArmour};
 use super::resources::Resources;
@@ -14,6 +15,9 @@ use crate::target::{LoadTransaction, failure, sqlstate};
 const LOCK_TIMEOUT: &str = "60s";
 /// Attempts to get a lock.
 const ATTEMPTS: usize = 5;
+/// A row that was deleted is indexed all the same while older snapshots (autovacuum's, say) could see it, and fails if it
+/// does not fit. So such a build is tried again after a while.
+const DEAD_ROWS: Duration = Duration::from_secs(1);
 /// Between the savepoint and its release lies one attempt.
 const SAVEPOINT: &str = "kongferry_armour";
 
@@ -180,7 +184,8 @@ fn in_the_way(step: &Step, name: &str) -> Error {
         ))
 }
 
-/// Runs the statements, again when a lock could not be had, and without helping processes when there is no room for them.
+/// Runs the statements; again when a lock could not be had or a row does not fit, and without helping processes when there
+/// is no room for them.
 async fn attempt(
     transaction: &mut LoadTransaction,
     armour: &Armour,
@@ -204,6 +209,10 @@ async fn attempt(
         }
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}");
         client.batch_execute(&back).await.map_err(|error| failure::statement(&error, what(step)))?;
+        if code == statements::UNFIT && attempts < ATTEMPTS {
+            tokio::time::sleep(DEAD_ROWS).await;
+            continue;
+        }
         if code.starts_with("KF") {
             return Err(at_fault::explain(client, armour, step, &code).await?);
         }

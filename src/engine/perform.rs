@@ -13,6 +13,7 @@ use super::{seed, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Task, Work};
 use crate::source::Split;
+use crate::target::armour::Step;
 use crate::target::identifier::qualified;
 use crate::target::{LoadTransaction, armour, tags};
 
@@ -40,7 +41,7 @@ pub async fn perform(
             crew.events.stage(format!("Copying {} tables", crew.plan.tables.len()));
         }
         Work::Restore(step) => {
-            armour::put_back(&mut transaction, armour_of(crew)?, step, &crew.resources).await?;
+            restore(crew, &mut transaction, step).await?;
         }
         Work::Tags => {
             let table = table_of(task)?;
@@ -98,6 +99,25 @@ async fn copy(
             Err(bisect::find_row(loading(crew), &piece, crew.sides.target.begin().await, error).await)
         }
     }
+}
+
+async fn restore(crew: &Crew, transaction: &mut LoadTransaction, step: &Step) -> Result<()> {
+    let armour = armour_of(crew)?;
+    let refused = match armour::put_back(transaction, armour, step, &crew.resources).await {
+        Err(error) if error.kind() == ErrorKind::Row && step.table == tags::TAGS => error,
+        outcome => return outcome,
+    };
+    // Ids are unique per table only, and triggers would have written one row for both.
+    let tables: Vec<&str> = crew.plan.tables.iter().map(|table| table.table.as_str()).collect();
+    let merged = tags::merge_twins(transaction, crew.sides.target.schema(), &tables).await?;
+    if merged == 0 {
+        return Err(refused);
+    }
+    crew.events.notice(format!(
+        "tags: {} in more than one table; as with Kong's triggers they share one row",
+        crate::report::table::counted(merged, "id")
+    ));
+    armour::put_back(transaction, armour, step, &crew.resources).await
 }
 
 /// The target's own schema must be what it was, before the run may be called armed.

@@ -22,6 +22,8 @@ pub async fn rearm(target: &Target, run: &Run, events: &Events) -> Result<()> {
     for table in armour.tagged() {
         let mut transaction = target.begin().await?;
         if ledger.take_part(&mut transaction, &format!("tags {table}")).await? {
+            // Somebody may have written them by hand.
+            tags::forget(&mut transaction, target.schema(), &table).await?;
             tags::rebuild(&mut transaction, target.schema(), &table).await?;
         }
         transaction.commit().await?;

@@ -13,7 +13,7 @@ use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::kong;
 use crate::target::archive::Archive;
-use crate::target::bootstrap::{Fate, WORKSPACES};
+use crate::target::bootstrap::{Fate, WORKSPACES, tied_to};
 use crate::target::counters::COUNTERS;
 use crate::target::seeding::{Seeded, Seeding, default_workspace, without_default_workspace};
 use crate::target::tags::TAGS;
@@ -87,7 +87,7 @@ pub async fn seed(
     }
     loading.events.stage("Replacing the rows of kong migrations bootstrap");
     let mut transaction = transaction;
-    keep_derived(&mut transaction, catalog, &copied, archive).await?;
+    keep_tied(&mut transaction, catalog, &copied, archive).await?;
     let load = async {
         loading.stop.check()?;
         let mut seeding = Seeding::begin_in(transaction, catalog, &copied, &ignored, Some(archive)).await?;
@@ -117,18 +117,21 @@ pub async fn seed(
     Ok((transaction, loaded))
 }
 
-/// Tables that are filled from others, triggers or set-wise, lose all rows when the run is undone: those that the seed itself
-/// does not keep are kept here.
-async fn keep_derived(
+/// When the run is undone, tables that hold no rows of the source are emptied as well: those filled from others, and those
+/// that foreign keys tie to the rest. They hold a few rows of bootstrap at most; what the seed itself does not keep of these
+/// is kept here.
+async fn keep_tied(
     transaction: &mut LoadTransaction,
     catalog: &Catalog,
     copied: &BTreeSet<String>,
     archive: Archive,
 ) -> Result<()> {
     let emptied = Fate::of(catalog, copied).emptied;
-    for table in [TAGS, COUNTERS] {
-        if catalog.tables.contains_key(table) && !emptied.contains(table) {
-            archive.keep_rows(transaction, &catalog.schema, table, "true").await?;
+    let derived = [TAGS, COUNTERS].into_iter().filter(|table| catalog.tables.contains_key(*table));
+    let all = copied.iter().chain(&emptied).cloned().chain(derived.map(str::to_owned)).collect();
+    for table in tied_to(catalog, all) {
+        if !emptied.contains(&table) && !copied.contains(&table) {
+            archive.keep_rows(transaction, &catalog.schema, &table, "true").await?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Guard, Ledger, Run, RunState};
 use crate::report::table::{counted, grouped};
 use crate::target::armour::{self, ServerResources};
+use crate::target::bootstrap::tied_to;
 use crate::target::identifier::{qualified, quote};
 use crate::target::levels::load_levels;
 use crate::target::tags::TAGS;
@@ -80,29 +81,13 @@ fn as_count(items: &[String]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
-/// The tables that hold rows of the run, and those that a foreign key ties to them: TRUNCATE wants all of them at once. They
-/// held nothing but bootstrap rows before, or the run would not have begun.
-fn filled<'a>(run: &'a Run, kept: &'a [String]) -> BTreeSet<&'a str> {
+/// The tables that hold rows of the run, and those tied to them. They held nothing but bootstrap rows before, or the run would
+/// not have begun.
+fn filled(run: &Run, kept: &[String]) -> BTreeSet<String> {
     let catalog = &run.terms.catalog;
-    let mut filled: BTreeSet<&str> = run.terms.tables.iter().map(|(table, _)| table.as_str()).collect();
-    filled.extend(kept.iter().map(String::as_str));
-    filled.extend(catalog.tables.get_key_value(TAGS).map(|(name, _)| name.as_str()));
-    loop {
-        let more: Vec<&str> = catalog
-            .tables
-            .values()
-            .filter(|table| !filled.contains(table.name.as_str()))
-            .filter(|table| {
-                let mut keys = table.foreign_keys.iter();
-                keys.any(|key| key.parent.0 == catalog.schema && filled.contains(key.parent.1.as_str()))
-            })
-            .map(|table| table.name.as_str())
-            .collect();
-        if more.is_empty() {
-            return filled;
-        }
-        filled.extend(more);
-    }
+    let loaded = run.terms.tables.iter().map(|(table, _)| table);
+    let tags = catalog.tables.get_key_value(TAGS).map(|(name, _)| name);
+    tied_to(catalog, loaded.chain(kept).chain(tags).cloned().collect())
 }
 
 async fn restore_rows(

@@ -122,6 +122,27 @@ pub(super) fn children_first<'a>(
         .collect())
 }
 
+/// `tables`, and those that foreign keys tie to them: TRUNCATE wants all of them at once.
+pub fn tied_to(catalog: &Catalog, tables: BTreeSet<String>) -> BTreeSet<String> {
+    let mut tied = tables;
+    loop {
+        let more: Vec<String> = catalog
+            .tables
+            .values()
+            .filter(|table| !tied.contains(&table.name))
+            .filter(|table| {
+                let mut keys = table.foreign_keys.iter();
+                keys.any(|key| key.parent.0 == catalog.schema && tied.contains(&key.parent.1))
+            })
+            .map(|table| table.name.clone())
+            .collect();
+        if more.is_empty() {
+            return tied;
+        }
+        tied.extend(more);
+    }
+}
+
 /// What happens to the bootstrap rows of each table, given the tables that are copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fate {

@@ -176,13 +176,6 @@ impl<'a> Seeding<'a> {
     /// Rows that stay refer to a workspace that goes: they wait in one of their own.
     async fn wait_aside(&mut self) -> Result<()> {
         let Some(before) = self.before.filter(|_| !self.moved.is_empty()) else { return Ok(()) };
-        if let Some(archive) = self.archive {
-            for (table, column) in &self.moved {
-                // A uuid as Rust writes it has no quotes.
-                let condition = format!("{} = '{before}'", quote(column));
-                archive.keep_rows(&mut self.transaction, &self.catalog.schema, table, &condition).await?;
-            }
-        }
         let aside = Uuid::new_v4();
         let workspaces = qualified(&self.catalog.schema, WORKSPACES);
         let what = "cannot keep the bootstrap rows of tables that are not copied";

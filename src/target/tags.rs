@@ -16,6 +16,16 @@ pub async fn rebuild(transaction: &mut LoadTransaction, schema: &str, table: &st
     transaction.execute(format!("cannot write the tags of {table}"), &statement(schema, table), &[]).await
 }
 
+/// Removes the rows of the entities of `table`.
+pub async fn forget(transaction: &mut LoadTransaction, schema: &str, table: &str) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM {} WHERE entity_id IN (SELECT id FROM {})",
+        qualified(schema, TAGS),
+        qualified(schema, table)
+    );
+    transaction.execute(format!("cannot remove the tags of {table}"), &sql, &[]).await
+}
+
 /// The statement of [`rebuild`].
 pub(super) fn statement(schema: &str, table: &str) -> String {
     format!(
@@ -24,4 +34,22 @@ pub(super) fn statement(schema: &str, table: &str) -> String {
         literal(table),
         qualified(schema, table),
     )
+}
+
+/// Leaves one row per id where entities of several tables have the same, as the triggers do: the name of the table that was
+/// written first stays, the tags are those of the last. `tables` in the order in which they would have been written. Returns
+/// the number of such ids.
+pub async fn merge_twins(transaction: &mut LoadTransaction, schema: &str, tables: &[&str]) -> Result<u64> {
+    let tags = qualified(schema, TAGS);
+    let sql = format!(
+        "WITH twins AS (
+             DELETE FROM {tags} WHERE entity_id IN (SELECT entity_id FROM {tags} GROUP BY entity_id HAVING count(*) > 1)
+             RETURNING entity_id, entity_name, tags)
+         INSERT INTO {tags} (entity_id, entity_name, tags)
+         SELECT DISTINCT entity_id, pg_catalog.first_value(entity_name) OVER written, pg_catalog.last_value(tags) OVER written
+         FROM twins
+         WINDOW written AS (PARTITION BY entity_id ORDER BY pg_catalog.array_position($1::text[], entity_name)
+                            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+    );
+    transaction.execute("cannot merge the tags of entities with the same id", &sql, &[&tables]).await
 }

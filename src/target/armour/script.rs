@@ -9,8 +9,8 @@ use crate::target::identifier::qualified;
 use crate::target::tags::{self, TAGS};
 
 impl Armour {
-    /// Statements for psql that put everything back on tables from which all of it was taken off, and write the rows of
-    /// `tags`. `version` is the server's `server_version_num`.
+    /// Statements for psql that put everything back and write the rows of `tags`, a transaction for each piece: what is back
+    /// already says so and does no harm. `version` is the server's `server_version_num`.
     ///
     /// # Errors
     /// `Internal` only.
@@ -19,20 +19,22 @@ impl Armour {
             "-- Puts back the indexes, keys, foreign keys and triggers that kongferry took off the tables.\n\
              -- `kongferry rearm` does the same, goes on where it stopped, and says which rows are in the way of a key.\n\
              -- This file is for the day on which kongferry is not at hand:\n\
-             --     psql --set ON_ERROR_STOP=1 --single-transaction --file rearm.sql\n\
-             SET search_path = pg_catalog;\nSET lock_timeout = '60s';\n",
+             --     psql --file rearm.sql\n\
+             -- What is back already makes its transaction fail (already exists), which does no harm.\n\
+             SET search_path = pg_catalog;\nSET lock_timeout = '60s';\n\n",
         );
         for table in self.tagged() {
             let tags = qualified(&self.schema, TAGS);
             let _ = writeln!(
                 script,
-                "DELETE FROM {tags} WHERE entity_id IN (SELECT id FROM {});\n{};",
+                "BEGIN;\nDELETE FROM {tags} WHERE entity_id IN (SELECT id FROM {});\n{};\nCOMMIT;\n",
                 qualified(&self.schema, &table),
                 tags::statement(&self.schema, &table)
             );
         }
         for step in self.steps() {
-            let _ = writeln!(script, "-- {step}\n{}", statements_of(self, &step, version)?);
+            let _ =
+                writeln!(script, "-- {step}\nBEGIN;\n{}\nCOMMIT;\n", statements_of(self, &step, version)?);
         }
         Ok(script)
     }

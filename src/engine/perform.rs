@@ -47,7 +47,7 @@ pub async fn perform(
             let table = table_of(task)?;
             totals.loaded = tags::rebuild(&mut transaction, crew.sides.target.schema(), table).await?;
         }
-        Work::Compare => compare(crew, &mut transaction).await?,
+        Work::Finish(steps) => finish(crew, &mut transaction, steps).await?,
         Work::Derive => settle::settle(&crew.sides, &crew.plan, &crew.events).await?,
         Work::Vacuum => vacuum(crew, table_of(task)?).await?,
     }
@@ -121,10 +121,13 @@ async fn restore(crew: &Crew, transaction: &mut LoadTransaction, step: &Step) ->
 }
 
 /// The target's own schema must be what it was, before the run may be called armed.
-async fn compare(crew: &Crew, transaction: &mut LoadTransaction) -> Result<()> {
+async fn finish(crew: &Crew, transaction: &mut LoadTransaction, steps: &[Step]) -> Result<()> {
     let armour = armour_of(crew)?;
+    for step in steps {
+        armour::put_back(transaction, armour, step, &crew.resources).await?;
+    }
     let changed = crew.ledger.changed_defaults().await?;
-    let differences = armour::differences(&crew.sides.target, armour, &changed).await?;
+    let differences = armour::differences_in(transaction, armour, &changed).await?;
     if let Some(first) = differences.first() {
         return Err(Error::new(
             ErrorKind::Target,

@@ -20,7 +20,6 @@ const KEYS_FIRST: i64 = 1 << 40;
 const SEED: &str = "seed";
 const DISARM: &str = "disarm";
 const FINISH: &str = "finish";
-const COMPARE: &str = "compare";
 const DERIVE: &str = "derive";
 
 /// The tasks of a run.
@@ -46,10 +45,12 @@ pub fn tasks(plan: &Plan, catalog: &Catalog, armour: Option<&Armour>) -> Vec<New
             tasks.push(on_target(Work::Derive, DERIVE, None, needs, KEYS_FIRST, Lane::Settle));
         }
     }
-    for table in &plan.tables {
-        let part = format!("vacuum {}", table.table);
+    let tags = catalog.tables.contains_key(TAGS).then_some((TAGS, FIRST));
+    let vacuumed = plan.tables.iter().map(|table| (table.table.as_str(), weight(table))).chain(tags);
+    for (table, priority) in vacuumed {
+        let part = format!("vacuum {table}");
         let needs = vec![DERIVE.to_owned()];
-        tasks.push(on_target(Work::Vacuum, &part, Some(&table.table), needs, weight(table), Lane::Settle));
+        tasks.push(on_target(Work::Vacuum, &part, Some(table), needs, priority, Lane::Settle));
     }
     tasks
 }
@@ -181,13 +182,12 @@ fn restore(plan: &Plan, armour: &Armour, tasks: &mut Vec<NewTask>) {
         before_finish.push(id.clone());
         tasks.push(restoring(step, id, needs, priority));
     }
-    for step in finish {
-        tasks.push(restoring(step, FINISH.to_owned(), before_finish.clone(), KEYS_FIRST));
-    }
-    let mut needs = before_finish;
-    needs.push(FINISH.to_owned());
-    tasks.push(on_target(Work::Compare, COMPARE, None, needs, KEYS_FIRST, Lane::Settle));
-    tasks.push(on_target(Work::Derive, DERIVE, None, vec![COMPARE.to_owned()], KEYS_FIRST, Lane::Settle));
+    let label = "restoring triggers and comparing the catalogs";
+    tasks.push(NewTask {
+        label: label.to_owned(),
+        ..on_target(Work::Finish(finish), FINISH, None, before_finish, 0, Lane::Settle)
+    });
+    tasks.push(on_target(Work::Derive, DERIVE, None, vec![FINISH.to_owned()], KEYS_FIRST, Lane::Settle));
 }
 
 fn tags_of(table: &str) -> String {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_back_before_it_was_taken_off_and_nothing_is_compared_before_all_is_back() {
+    fn nothing_comes_back_before_it_was_taken_off_and_nothing_is_finished_before_all_is_back() {
         let armour = armour(
             &[("acls", true), ("consumers", true), ("tags", false), ("parameters", false)],
             &[("acls", "consumers"), ("acls", "workspaces")],
@@ -303,15 +303,15 @@ mod tests {
             match &task.work {
                 Work::Seed => assert!(before.is_empty()),
                 Work::Disarm => assert!(before.contains(SEED)),
-                Work::Compare => {
+                Work::Finish(_) => {
                     let restored = tasks.iter().filter(|task| matches!(task.work, Work::Restore(_)));
                     for restored in restored {
-                        assert!(before.contains(&restored.part), "compared before {}", restored.label);
+                        assert!(before.contains(&restored.part), "finished before {}", restored.label);
                     }
                 }
                 _ => assert!(before.contains(DISARM), "{} does not wait until it is taken off", task.label),
             }
         }
-        assert!(tasks.iter().any(|task| matches!(task.work, Work::Compare)));
+        assert!(tasks.iter().any(|task| matches!(task.work, Work::Finish(_))));
     }
 }

@@ -48,7 +48,6 @@ const TABLES: &str = "
         failure text,
         PRIMARY KEY (run, id));
     CREATE INDEX task_claim ON kongferry.task (run, lane, priority DESC, id) WHERE state = 'open';
-    CREATE INDEX task_open_part ON kongferry.task (run, part) WHERE state = 'open';
     CREATE TABLE kongferry.kept_row (
         run uuid NOT NULL REFERENCES kongferry.run,
         place bigserial,

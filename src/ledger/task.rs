@@ -44,8 +44,8 @@ pub enum Work {
     Restore(Step),
     /// The rows that a table's trigger would have written into `tags`.
     Tags,
-    /// The catalogs must be as they were.
-    Compare,
+    /// Triggers and storage parameters of all tables; the catalogs must then be as they were.
+    Finish(Vec<Step>),
     /// Sequences and counters.
     Derive,
     /// VACUUM ANALYZE.
@@ -143,9 +143,11 @@ impl Ledger {
         let rows = transaction
             .query(
                 "cannot claim a task",
-                "SELECT t.id, t.work::text, t.label, t.table_name, t.share, t.part FROM kongferry.task t
-                 WHERE t.run = $1 AND t.lane = $2 AND t.state = 'open' AND NOT EXISTS (
-                     SELECT 1 FROM kongferry.task n WHERE n.run = $1 AND n.state = 'open' AND n.part = ANY (t.needs))
+                "WITH waiting AS (
+                     SELECT coalesce(array_agg(DISTINCT part), '{}') AS parts FROM kongferry.task
+                     WHERE run = $1 AND state = 'open')
+                 SELECT t.id, t.work::text, t.label, t.table_name, t.share, t.part FROM kongferry.task t
+                 WHERE t.run = $1 AND t.lane = $2 AND t.state = 'open' AND NOT t.needs && (SELECT parts FROM waiting)
                  ORDER BY t.priority DESC, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED",
                 &[&self.run, &lane.as_str()],
             )

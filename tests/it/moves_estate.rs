@@ -10,7 +10,7 @@ use crate::support::database::{self, Database};
 use crate::support::expected::{Cell, Expected, compare, expected, facts};
 use crate::support::keyspace::{self, Keyspace};
 use crate::support::program::{Run, kongferry};
-use crate::support::{Pair, pairs, run};
+use crate::support::{Pair, pairs, run, unique};
 
 #[test]
 fn an_estate_of_kong_2_8_arrives_whole() {
@@ -43,6 +43,46 @@ fn large_tables_arrive_whole_from_many_splits() {
         verify.exits(0).prints(&["counts of both sides agree"]);
         target.remove().await;
         source.remove().await;
+    });
+}
+
+/// The owner of the tables, who is no superuser, is enough.
+#[test]
+fn the_owner_of_the_tables_moves_an_estate() {
+    run(async {
+        for pair in pairs(KongVersion::V3_3) {
+            let source = keyspace::filled(pair.cassandra, pair.kong).await;
+            let target = database::fresh(pair.postgres, pair.kong).await;
+            let role = unique("owner");
+            target
+                .execute(&format!(
+                    "CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {} TO {role};
+                     ALTER SCHEMA public OWNER TO {role};
+                     DO $$ DECLARE name text; BEGIN
+                         FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+                             EXECUTE format('ALTER TABLE %I OWNER TO {role}', name);
+                         END LOOP; END $$",
+                    target.name
+                ))
+                .await;
+            let (catalog, before) = (target.catalog().await, target.content().await);
+            let url = target.url().replacen("postgres@", &format!("{role}@"), 1);
+            kongferry(&["plan", "--source", &source.url(), "--target", &url]).exits(0);
+            kongferry(&["migrate", "--source", &source.url(), "--target", &url]).exits(0);
+            compare_rows(source, &target, pair).await;
+            let changed = compare::differing(&catalog, &target.catalog().await);
+            assert!(changed.is_empty(), "{pair:?}: the target's catalog changed:\n{}", changed.join("\n"));
+            kongferry(&["undo", "--target", &url]).exits(0);
+            assert_eq!(before, target.content().await);
+            assert_eq!(catalog, target.catalog().await);
+            kongferry(&["clean", "--target", &url]).exits(0);
+            target
+                .execute(&format!(
+                    "REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"
+                ))
+                .await;
+            target.remove().await;
+        }
     });
 }
 

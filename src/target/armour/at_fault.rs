@@ -63,7 +63,7 @@ pub(super) async fn explain(
 
 fn of_step(step: &Step) -> Error {
     Error::new(ErrorKind::Row, format!("cannot {step}")).remedy(
-        "correct or delete these rows, on the source as well if the run starts anew, then run kongferry rearm",
+        "correct or delete these rows on the target (and on the source, if the run begins anew), then `kongferry migrate --resume`",
     )
 }
 

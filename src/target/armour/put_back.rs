@@ -179,7 +179,7 @@ fn in_the_way(step: &Step, name: &str) -> Error {
     Error::new(ErrorKind::Target, what(step))
         .because(format!("{name} exists in schema {}, and is not what was recorded", step.schema))
         .remedy(format!(
-            "see what it is, rename or drop it ({} is not complete without the recorded one), and run kongferry rearm",
+            "see what it is, rename or drop it ({} is not complete without the recorded one), then `kongferry migrate --resume`",
             qualified(&step.schema, &step.table)
         ))
 }

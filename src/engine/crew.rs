@@ -131,8 +131,8 @@ impl Crew {
     fn show(&self, task: &Task, shared: &Shared) {
         for event in shown(&self.plan, task) {
             if let Event::SplitDone { table, share } = event {
-                let mut shares = shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(sum) = shares.get_mut(table) {
+                let mut done = shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(sum) = done.get_mut(table) {
                     *sum += share;
                     if *sum >= WHOLE {
                         self.events.tell(Event::TableDone { table });

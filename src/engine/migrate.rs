@@ -104,7 +104,7 @@ impl Voyage<'_> {
             plan: Arc::clone(&self.plan),
             ledger: ledger.clone(),
             armour,
-            resources: self.resources.clone(),
+            resources: self.resources,
             started,
             stop: self.stop.clone(),
             events: self.events.clone(),

@@ -38,12 +38,11 @@ pub fn tasks(plan: &Plan, catalog: &Catalog, armour: Option<&Armour>) -> Vec<New
         }
         tasks.extend(copies(table, &needs));
     }
-    match armour {
-        Some(armour) => restore(plan, armour, &mut tasks),
-        None => {
-            let needs = plan.tables.iter().map(|table| copy(&table.table)).collect();
-            tasks.push(on_target(Work::Derive, DERIVE, None, needs, KEYS_FIRST, Lane::Settle));
-        }
+    if let Some(armour) = armour {
+        restore(plan, armour, &mut tasks);
+    } else {
+        let needs = plan.tables.iter().map(|table| copy(&table.table)).collect();
+        tasks.push(on_target(Work::Derive, DERIVE, None, needs, KEYS_FIRST, Lane::Settle));
     }
     let tags = catalog.tables.contains_key(TAGS).then_some((TAGS, FIRST));
     let vacuumed = plan.tables.iter().map(|table| (table.table.as_str(), weight(table))).chain(tags);

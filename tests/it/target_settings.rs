@@ -101,14 +101,15 @@ fn plan_and_migrate_name_a_setting_that_slows_this_load() {
             target
                 .execute(&format!(
                     "CREATE ROLE {role} LOGIN; ALTER ROLE {role} SET maintenance_work_mem = '1MB';
-                     GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
+                     GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT CREATE ON DATABASE {} TO {role}",
+                    target.name
                 ))
                 .await;
             let url = target.url().replacen("postgres@", &format!("{role}@"), 1);
             let urls = ["--source", &source.url(), "--target", &url];
 
             let before = format!("ALTER ROLE \"{role}\" SET maintenance_work_mem = '256MB';");
-            let plan = kongferry(&[&["plan"], &urls[..]].concat());
+            let plan = kongferry(&[&["plan", "--keep-constraints"], &urls[..]].concat());
             plan.exits(0).prints(&[
                 "settings of PostgreSQL that will slow the load",
                 "maintenance_work_mem = 1MB: ",
@@ -119,7 +120,7 @@ fn plan_and_migrate_name_a_setting_that_slows_this_load() {
             dry.exits(0).complains_of(&["note: maintenance_work_mem = 1MB will slow the load", &before]);
 
             target.execute(&before).await;
-            let plan = kongferry(&[&["plan"], &urls[..]].concat());
+            let plan = kongferry(&[&["plan", "--keep-constraints"], &urls[..]].concat());
             assert!(!plan.exits(0).stdout.contains("maintenance_work_mem"), "{}", plan.transcript());
             target.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
             target.remove().await;

@@ -104,6 +104,15 @@ impl Error {
         self
     }
 
+    /// The same error seen from a stage in which something has been written: what would have been a refusal is a failure.
+    #[must_use]
+    pub fn after_writing(mut self) -> Self {
+        if self.0.kind == ErrorKind::Preflight {
+            self.0.kind = ErrorKind::Target;
+        }
+        self
+    }
+
     /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

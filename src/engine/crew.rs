@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::preflight::Sides;
 use super::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Lane, Ledger, Task};
+use crate::ledger::{Lane, Ledger, Task, Work};
 use crate::target::armour::{Armour, Resources};
 
 /// Longest wait before the ledger is looked at again: others may have done what a task waits for.
@@ -108,7 +108,12 @@ impl Crew {
             };
             let begun = Instant::now();
             let outcome = async {
-                let (mut transaction, totals) = perform(self, transaction, &task).await?;
+                let performed = perform(self, transaction, &task).await;
+                let (mut transaction, totals) = match task.work {
+                    Work::Seed => performed?,
+                    // The seed has changed something.
+                    _ => performed.map_err(Error::after_writing)?,
+                };
                 self.ledger.done(&mut transaction, &task, &totals, &self.worker, begun.elapsed()).await?;
                 self.stop.check()?;
                 transaction.commit().await

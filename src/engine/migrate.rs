@@ -110,7 +110,14 @@ impl Voyage<'_> {
             events: self.events.clone(),
             worker: worker_name().into(),
         };
-        crew.work(self.hands.loaders, self.hands.settlers).await.map_err(left_behind)
+        let Err(failure) = crew.work(self.hands.loaders, self.hands.settlers).await else { return Ok(()) };
+        if failure.kind() == ErrorKind::Preflight {
+            // Only the first task refuses, before it changes anything: the next run may begin at once.
+            let mut transaction = self.sides.target.begin().await?;
+            ledger.end(&mut transaction, RunState::Undone).await?;
+            transaction.commit().await?;
+        }
+        Err(left_behind(failure))
     }
 
     /// Sums of the ledger, by position of the table in the plan.
@@ -144,7 +151,8 @@ fn left_behind(failure: Error) -> Error {
     let ways = "the source is untouched, and whatever was committed on the target is in its ledger: `kongferry migrate --resume` \
                 goes on from there, `kongferry undo` puts the target back as it was before";
     match failure.kind() {
-        ErrorKind::Interrupted | ErrorKind::Preflight => failure.remedy(ways),
+        ErrorKind::Preflight => failure,
+        ErrorKind::Interrupted => failure.remedy(ways),
         _ => failure.and_remedy(ways),
     }
 }

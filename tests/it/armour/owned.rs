@@ -13,11 +13,13 @@ use crate::support::{servers, unique};
 /// What a step may use in a test: enough memory for processes to help (32 MB for each).
 pub const RESOURCES: Resources = Resources { memory: 128 << 20, parallel_workers: 2 };
 
-/// Server lines: the oldest, the newest, and one between.
+/// Server lines: those of every test, the newest, and the one that Debian's `pg_dump` can read.
 pub fn lines() -> Vec<&'static str> {
     let mut lines = servers::postgres_versions().to_vec();
-    if !lines.contains(&"18") {
-        lines.push("18");
+    for line in ["15", "18"] {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
     lines
 }

@@ -1,0 +1,206 @@
+//! Walking the partitions of one file, and the rows of each.
+
+use std::sync::Arc;
+
+use super::error::{ErrorKind, Result};
+use super::input::{Data, Input};
+use super::marshal::Type;
+use super::token::token;
+use super::unfiltered::{Clustering, Deletion, Encoding, Kind, Unfiltered, flag, partition_deletion};
+
+/// Bits of the byte that follows the flags of some rows.
+const STATIC: u8 = 0x01;
+const SHADOWABLE: u8 = 0x02;
+
+/// A partition of a file that is being walked: its key, then row after row.
+pub(super) struct Cursor {
+    pub(super) encoding: Arc<Encoding>,
+    input: Input,
+    /// Where the partition begins in the data.
+    pub(super) begin: u64,
+    pub(super) key: Vec<u8>,
+    pub(super) token: i64,
+    /// Of the partition.
+    pub(super) deletion: Deletion,
+    /// The deletion that spans the place after `current`.
+    pub(super) open: Deletion,
+    pub(super) has_statics: bool,
+    pub(super) statics: Unfiltered,
+    /// The row or range end stood at, after [`Cursor::advance`] returned true.
+    pub(super) current: Unfiltered,
+    previous: Unfiltered,
+    place: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before a partition, or at the end of the data.
+    Between,
+    /// In a partition, before its first row.
+    Begun,
+    /// In a partition, at a row.
+    Inside,
+    /// After the last row.
+    Ended,
+}
+
+impl Cursor {
+    /// Stands before the partition at `position` of the data.
+    pub(super) fn new(data: Arc<Data>, encoding: Arc<Encoding>, position: u64) -> Result<Self> {
+        let mut input = Input::new(data);
+        input.seek(position)?;
+        Ok(Self {
+            encoding,
+            input,
+            begin: position,
+            key: Vec::new(),
+            token: i64::MIN,
+            deletion: Deletion::LIVE,
+            open: Deletion::LIVE,
+            has_statics: false,
+            statics: Unfiltered::default(),
+            current: Unfiltered::default(),
+            previous: Unfiltered::default(),
+            place: Place::Between,
+        })
+    }
+
+    /// Goes to the next partition and reads what comes before its rows; false at the end of the data.
+    pub(super) fn next_partition(&mut self) -> Result<bool> {
+        if self.place != Place::Between {
+            while self.skip()? {}
+            self.place = Place::Between;
+        }
+        if self.input.left() == 0 {
+            return Ok(false);
+        }
+        let first = self.token == i64::MIN && self.key.is_empty();
+        let (last_token, last_key) = (self.token, std::mem::take(&mut self.key));
+        self.begin = self.input.position();
+        let length = u64::from(u16::from_be_bytes(self.input.array()?));
+        self.input.append(length, &mut self.key)?;
+        if self.encoding.header.key.fixed_length().is_some_and(|fixed| fixed != self.key.len()) {
+            let what = format!("a key of type {} has {length} bytes", self.encoding.header.key);
+            return Err(self.input.damaged(what));
+        }
+        self.token = token(&self.key);
+        if !first && (last_token, &last_key) >= (self.token, &self.key) {
+            return Err(self.input.damaged("partitions are out of order"));
+        }
+        self.deletion = partition_deletion(&mut self.input, self.encoding.version)?;
+        self.open = Deletion::LIVE;
+        self.statics.clear();
+        self.has_statics = false;
+        if !self.encoding.statics.is_empty() {
+            self.read_statics()?;
+        }
+        self.place = Place::Begun;
+        Ok(true)
+    }
+
+    fn read_statics(&mut self) -> Result<()> {
+        let flags = self.input.peek()?;
+        if flags & flag::EXTENDED == 0 || flags & (flag::END | flag::RANGE_END) != 0 {
+            return Ok(());
+        }
+        let begin = self.input.position();
+        self.input.u8()?;
+        if self.input.u8()? & STATIC == 0 {
+            return self.input.seek(begin);
+        }
+        self.has_statics = true;
+        self.encoding.row(&mut self.input, flags, true, &mut self.statics)
+    }
+
+    /// Goes to the next row or range end of the partition; false after the last.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        if matches!(self.place, Place::Between | Place::Ended) {
+            return Ok(false);
+        }
+        std::mem::swap(&mut self.current, &mut self.previous);
+        self.current.clear();
+        let Some(flags) = self.flags()? else { return Ok(false) };
+        if flags & flag::RANGE_END == 0 {
+            self.encoding.row(&mut self.input, flags, false, &mut self.current)?;
+        } else {
+            self.encoding.range_end(&mut self.input, &mut self.current)?;
+            self.close_and_open()?;
+        }
+        if self.place == Place::Inside {
+            let types = &self.encoding.header.clustering;
+            if Clustering::compare(types, self.previous.place(), self.current.place()).is_ge() {
+                return Err(self.input.damaged("rows are out of order"));
+            }
+        }
+        self.place = Place::Inside;
+        Ok(true)
+    }
+
+    /// The flags of the next row or range end; `None` at the end of the partition.
+    fn flags(&mut self) -> Result<Option<u8>> {
+        let flags = self.input.u8()?;
+        if flags & flag::END != 0 {
+            if !self.open.is_live() {
+                return Err(self.input.damaged("a partition ends within a deleted range"));
+            }
+            self.place = Place::Ended;
+            return Ok(None);
+        }
+        if flags & flag::EXTENDED != 0 {
+            let more = self.input.u8()?;
+            if more & SHADOWABLE != 0 {
+                let what = "a shadowable deletion, as tables behind materialized views have, is not read here";
+                return Err(self.input.error(ErrorKind::Unsupported, what));
+            }
+            if more != 0 {
+                return Err(self.input.damaged("a row of an unknown kind, or a static one after others"));
+            }
+        }
+        Ok(Some(flags))
+    }
+
+    /// Keeps track of the range that is deleted from here on.
+    fn close_and_open(&mut self) -> Result<()> {
+        let (Kind::Before { closes, opens } | Kind::After { closes, opens }) = self.current.at.kind else {
+            return Ok(());
+        };
+        let closed = if closes { self.current.deletion } else { Deletion::LIVE };
+        if closed != self.open {
+            return Err(self.input.damaged("a range ends that did not begin so"));
+        }
+        self.open = if opens { self.current.opened } else { Deletion::LIVE };
+        Ok(())
+    }
+
+    /// Passes over a row; false after the last.
+    fn skip(&mut self) -> Result<bool> {
+        if self.place == Place::Ended {
+            return Ok(false);
+        }
+        let Some(flags) = self.flags()? else { return Ok(false) };
+        let encoding = Arc::clone(&self.encoding);
+        encoding.skip(&mut self.input, flags, &mut self.current)?;
+        if flags & flag::RANGE_END != 0 {
+            self.close_and_open()?;
+        }
+        Ok(true)
+    }
+
+    /// Goes to a block of rows inside the partition, where `open` spans the place.
+    pub(super) fn enter(&mut self, position: u64, open: Deletion) -> Result<()> {
+        self.input.seek(position)?;
+        self.open = open;
+        self.place = Place::Begun;
+        Ok(())
+    }
+
+    /// Types of the clustering columns.
+    pub(super) fn clustering_types(&self) -> &[Type] {
+        &self.encoding.header.clustering
+    }
+
+    /// The input, for errors at the present place.
+    pub(super) fn input(&self) -> &Input {
+        &self.input
+    }
+}

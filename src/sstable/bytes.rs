@@ -39,11 +39,6 @@ impl<'b> Bytes<'b> {
         self.offset
     }
 
-    /// Bytes left.
-    pub(super) fn left(&self) -> usize {
-        self.rest.len()
-    }
-
     /// An error at this place.
     pub(super) fn damaged(&self, what: impl Into<String>) -> Error {
         Error::damaged(self.file, self.offset, what)
@@ -138,7 +133,7 @@ mod tests {
         ];
         for (bytes, value) in cases {
             let mut bytes = Bytes::new(bytes, &file, 0);
-            assert_eq!((bytes.vint().unwrap(), bytes.left()), (value, 0));
+            assert_eq!((bytes.vint().unwrap(), bytes.rest.len()), (value, 0));
         }
         assert!(Bytes::new(&[0xff; 8], &file, 0).vint().is_err());
     }

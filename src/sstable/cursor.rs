@@ -186,6 +186,31 @@ impl Cursor {
         Ok(true)
     }
 
+    /// Whether the row or range end at `position` of the data stands before `bound`. The cursor stays where it is.
+    pub(super) fn begins_before(&mut self, position: u64, bound: (&Clustering, &[u8])) -> Result<bool> {
+        let here = self.input.position();
+        self.input.seek(position)?;
+        self.current.clear();
+        let flags = self.input.u8()?;
+        if flags & flag::END != 0 {
+            return Err(self.input.damaged("an index has rows here, where a partition ends"));
+        }
+        if flags & flag::EXTENDED != 0 {
+            self.input.u8()?;
+        }
+        let encoding = Arc::clone(&self.encoding);
+        if flags & flag::RANGE_END == 0 {
+            let Unfiltered { at, bytes, .. } = &mut self.current;
+            encoding.clustering(&mut self.input, encoding.clustering.len(), &mut at.values, bytes)?;
+        } else {
+            encoding.range_end(&mut self.input, &mut self.current)?;
+        }
+        let order = Clustering::compare(self.clustering_types(), self.current.place(), bound);
+        self.current.clear();
+        self.input.seek(here)?;
+        Ok(order.is_lt())
+    }
+
     /// Goes to a block of rows inside the partition, where `open` spans the place.
     pub(super) fn enter(&mut self, position: u64, open: Deletion) -> Result<()> {
         self.input.seek(position)?;

@@ -14,6 +14,9 @@ const OFFSETS: u64 = 512;
 /// Largest chunk of an uncompressed file that is read, bytes; Cassandra writes 64 KiB.
 const LARGEST_PLAIN: u32 = 64 << 20;
 
+/// Bytes that are read at once of a file without checksums.
+const BARE_CHUNK: u64 = 16 << 10;
+
 /// Data.db and what is needed to take it apart. Shared by all that read the file.
 pub(super) struct Data {
     pub(super) file: Stored,
@@ -27,6 +30,8 @@ enum Packing {
     Packed(Stored, CompressionInfo),
     /// CRC.db and the bytes that each of its checksums covers.
     Plain(Stored, u32),
+    /// Another file, for which there are no checksums.
+    Bare,
 }
 
 impl Data {
@@ -47,15 +52,23 @@ impl Data {
         if chunk == 0 || chunk > LARGEST_PLAIN {
             return Err(Error::damaged(&sums.name, 0, format!("chunks of {chunk} bytes")));
         }
-        if 4 + file.size.div_ceil(chunk.into()) * 4 != sums.size {
+        // As with compressed files, there may be one more chunk, of nothing.
+        let needed = 4 + file.size.div_ceil(chunk.into()) * 4;
+        if sums.size != needed && sums.size != needed + 4 {
             let what = format!("{} bytes of checksums do not fit {} bytes of data", sums.size, file.size);
             return Err(Error::damaged(&sums.name, 0, what));
         }
         Ok(Self { length: file.size, file, packing: Packing::Plain(sums, chunk) })
     }
 
+    /// A file that no checksums cover, to be read in the same way.
+    pub(super) fn without_checksums(file: Stored) -> Self {
+        Self { length: file.size, file, packing: Packing::Bare }
+    }
+
     fn chunk_length(&self) -> u64 {
         match &self.packing {
+            Packing::Bare => BARE_CHUNK,
             Packing::Packed(_, info) => info.chunk_length.into(),
             Packing::Plain(_, chunk) => (*chunk).into(),
         }
@@ -82,7 +95,7 @@ impl Input {
     pub(super) fn new(data: Arc<Data>) -> Self {
         let unpacker = match &data.packing {
             Packing::Packed(_, info) => Some(Unpacker::new(info.compressor)),
-            Packing::Plain(..) => None,
+            Packing::Plain(..) | Packing::Bare => None,
         };
         Self {
             data,
@@ -106,11 +119,6 @@ impl Input {
         self.start + u64::try_from(self.at).unwrap_or(0)
     }
 
-    /// Bytes of all the data.
-    pub(super) fn length(&self) -> u64 {
-        self.data.length
-    }
-
     /// Bytes from here to the end.
     pub(super) fn left(&self) -> u64 {
         self.data.length.saturating_sub(self.position())
@@ -127,7 +135,7 @@ impl Input {
     pub(super) fn error(&self, kind: ErrorKind, what: impl Into<String>) -> Error {
         let place = match self.data.packing {
             Packing::Packed(..) => Place::Unpacked(self.position()),
-            Packing::Plain(..) => Place::Stored(self.position()),
+            Packing::Plain(..) | Packing::Bare => Place::Stored(self.position()),
         };
         Error::new(kind, self.file(), Some(place), what)
     }
@@ -206,6 +214,7 @@ impl Input {
                     return Err(does_not_unpack(&data.file.name, begin, info.compressor, length));
                 }
             }
+            Packing::Bare => data.file.read_into(&mut self.chunk, self.start, length)?,
             Packing::Plain(sums, chunk) => {
                 let count = data.file.size.div_ceil((*chunk).into());
                 let sum = self.entry::<4>(sums, 4, count, number)?;

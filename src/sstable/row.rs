@@ -43,6 +43,12 @@ impl<'r> Row<'r> {
         self.rows.here.is_some()
     }
 
+    /// Value of one clustering column, by its place among them; `None` for null and without a row.
+    pub fn clustering(&self, place: usize) -> Option<&'r [u8]> {
+        let row = self.rows.here.and_then(|cursor| self.rows.cursors.get(cursor)).map(|cursor| &cursor.current)?;
+        row.at.value(place, &row.bytes)
+    }
+
     /// The live cell of the column at `place` of the definition; `None` when it has none, for collections and for keys.
     pub fn cell(&self, place: usize) -> Option<LiveCell<'r>> {
         let (versions, reconciled) = self.side(self.column(place)?);
@@ -74,11 +80,7 @@ impl<'r> Row<'r> {
         let column = self.column(place)?;
         match column.kind {
             ColumnKind::PartitionKey => framed(self.rows.key_part(column.place), to),
-            ColumnKind::Clustering => {
-                let here = self.rows.here.and_then(|cursor| self.rows.cursors.get(cursor));
-                let row = here.map(|cursor| &cursor.current);
-                framed(row.and_then(|row| row.at.value(column.place, &row.bytes)), to)
-            }
+            ColumnKind::Clustering => framed(self.clustering(column.place), to),
             ColumnKind::Static | ColumnKind::Regular => {
                 let (_, reconciled) = self.side(column);
                 match reconciled.found(place) {

@@ -21,12 +21,15 @@ pub struct Tokens {
     pub upto: Option<i64>,
 }
 
+/// SSTables of a table that are opened together without looking at their first partitions.
+const SIDE_BY_SIDE: usize = 8;
+
 impl Tokens {
-    fn begins_after(&self, token: i64) -> bool {
+    fn begins_after(self, token: i64) -> bool {
         self.after.is_some_and(|after| token <= after)
     }
 
-    fn ends_before(&self, token: i64) -> bool {
+    fn ends_before(self, token: i64) -> bool {
         self.upto.is_some_and(|upto| upto < token)
     }
 }
@@ -108,19 +111,18 @@ enum State {
 }
 
 impl Rows {
-    pub(super) fn scan(table: Arc<Table>, tokens: Tokens, now: i64) -> Self {
-        let mut waiting: Vec<_> = table
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| {
-                let (first, last) = member.sstable.index.tokens();
-                !tokens.begins_after(last) && !tokens.ends_before(first)
-            })
-            .map(|(place, member)| (member.sstable.index.tokens().0, place))
-            .collect();
+    pub(super) fn scan(table: Arc<Table>, tokens: Tokens, now: i64) -> Result<Self> {
+        // Few files are read side by side without asking where they begin.
+        let asks = tokens != Tokens::default() || table.members.len() > SIDE_BY_SIDE;
+        let mut waiting = Vec::new();
+        for (place, member) in table.members.iter().enumerate() {
+            let (first, last) = if asks { member.sstable.index.tokens()? } else { (i64::MIN, i64::MAX) };
+            if !tokens.begins_after(last) && !tokens.ends_before(first) {
+                waiting.push((first, place));
+            }
+        }
         waiting.sort_unstable_by(|a, b| b.cmp(a));
-        Self::new(table, tokens, None, waiting, now)
+        Ok(Self::new(table, tokens, None, waiting, now))
     }
 
     pub(super) fn slice(
@@ -249,7 +251,7 @@ impl Rows {
                 None => 0,
             };
             let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(&member.encoding), begin)?;
-            if advance(&mut cursor, &self.tokens)? {
+            if advance(&mut cursor, self.tokens)? {
                 self.cursors.push(cursor);
             }
         }
@@ -372,7 +374,7 @@ impl Rows {
         self.state = State::Between;
         while let Some(standing) = self.group.pop() {
             let more = match self.cursors.get_mut(standing.cursor) {
-                Some(cursor) => advance(cursor, &self.tokens)?,
+                Some(cursor) => advance(cursor, self.tokens)?,
                 None => true,
             };
             // The group is in the order of the cursors, so those that follow have been dealt with.
@@ -385,7 +387,7 @@ impl Rows {
 }
 
 /// Takes a cursor to its next partition inside `tokens`; false when there is none.
-fn advance(cursor: &mut Cursor, tokens: &Tokens) -> Result<bool> {
+fn advance(cursor: &mut Cursor, tokens: Tokens) -> Result<bool> {
     loop {
         if !cursor.next_partition()? || tokens.ends_before(cursor.token) {
             return Ok(false);

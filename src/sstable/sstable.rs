@@ -55,6 +55,11 @@ impl SsTable {
         self.data.length
     }
 
+    /// Number of partitions, as the index has them.
+    pub fn partitions(&self) -> Result<u64> {
+        self.index.partitions()
+    }
+
     /// Compares Data.db with its Digest.crc32, where there is one: reads the whole file.
     ///
     /// Reading checks each chunk's own checksum, so this finds nothing that reading everything would not.

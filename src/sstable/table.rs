@@ -149,7 +149,7 @@ impl Table {
     }
 
     /// Reads the partitions of a range of tokens, as they are at `now`, seconds since 1970.
-    pub fn scan(self: &Arc<Self>, tokens: Tokens, now: i64) -> Rows {
+    pub fn scan(self: &Arc<Self>, tokens: Tokens, now: i64) -> Result<Rows> {
         Rows::scan(Arc::clone(self), tokens, now)
     }
 

@@ -1,56 +1,195 @@
-//! Where partitions begin in the data.
+//! Where partitions begin in the data, and blocks of rows in large partitions.
+//!
+//! No checksum covers the files beside the data, so nothing is believed that is not found again in the data, whose chunks have
+//! checksums: an index that lies leads to an error or a longer way, not to rows that are passed over.
+
+mod big;
+mod blocks;
+mod bti;
+mod trie;
 
 use std::sync::Arc;
 
 use crate::sstable::cursor::Cursor;
-use crate::sstable::descriptor::Descriptor;
-use crate::sstable::error::Result;
-use crate::sstable::file::Folder;
+use crate::sstable::descriptor::{Component, Descriptor, Format};
+use crate::sstable::error::{Error, ErrorKind, Result};
+use crate::sstable::file::{Folder, Stored};
 use crate::sstable::input::Data;
 use crate::sstable::rows::Bound;
+use crate::sstable::token::token;
 use crate::sstable::unfiltered::Encoding;
 
-/// An index.
+use blocks::Blocks;
+
+/// A partition larger than this, in bytes, is not walked over to get behind it.
+const LONG_WAY: u64 = 1 << 20;
+
+/// The index of one SSTable.
 pub(super) enum Index {
-    None,
+    Big(big::Big),
+    Bti(bti::Bti),
 }
 
-/// Where a partition is.
-pub(super) struct Partition {
+/// An entry of an index: a partition, as far as the index says.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Where it begins in the data.
     position: u64,
+    /// Its key, where the index holds it.
+    key: Option<Vec<u8>>,
+    /// Where the blocks of its rows are listed: in Index.db, or the root of the trie in Rows.db.
+    blocks: Option<u64>,
 }
 
-impl Partition {
-    pub(super) fn position(&self) -> u64 {
-        self.position
-    }
+/// Two neighbours in the order of partitions.
+#[derive(Debug, Clone, Default)]
+struct Neighbours {
+    /// The last partition with a token up to the one in question.
+    floor: Option<Entry>,
+    /// The one that follows.
+    next: Option<Entry>,
+}
 
-    pub(super) fn enter(&self, _cursor: &mut Cursor, _after: &Bound) -> Result<()> {
-        Ok(())
-    }
+/// A partition that was found.
+pub(super) struct Partition<'i> {
+    index: &'i Index,
+    entry: Entry,
 }
 
 impl Index {
-    pub(super) fn open(_folder: &(impl Folder + ?Sized), _descriptor: &Descriptor) -> Result<Self> {
-        Ok(Self::None)
+    pub(super) fn open(folder: &(impl Folder + ?Sized), descriptor: &Descriptor) -> Result<Self> {
+        let file = |component| Stored::require(folder, &descriptor.file(component));
+        Ok(match descriptor.version.format() {
+            Format::Big => Self::Big(big::Big::new(file(Component::Index)?)),
+            Format::Bti => Self::Bti(bti::Bti::open(file(Component::Partitions)?, file(Component::Rows)?)?),
+        })
+    }
+
+    fn file(&self) -> &Arc<str> {
+        match self {
+            Self::Big(big) => big.file(),
+            Self::Bti(bti) => bti.file(),
+        }
     }
 
     /// First and last token.
-    pub(super) fn tokens(&self) -> (i64, i64) {
-        (i64::MIN, i64::MAX)
+    pub(super) fn tokens(&self) -> Result<(i64, i64)> {
+        match self {
+            Self::Big(big) => big.tokens(),
+            Self::Bti(bti) => Ok(bti.tokens()),
+        }
     }
 
-    pub(super) fn floor(&self, _data: &Arc<Data>, _encoding: &Arc<Encoding>, _token: i64) -> Result<u64> {
-        Ok(0)
+    /// Number of partitions.
+    pub(super) fn partitions(&self) -> Result<u64> {
+        match self {
+            Self::Big(big) => big.partitions(),
+            Self::Bti(bti) => Ok(bti.partitions()),
+        }
     }
 
-    pub(super) fn find(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, key: &[u8]) -> Result<Option<Partition>> {
-        let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), 0)?;
-        while cursor.next_partition()? {
+    fn neighbours(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, token: i64) -> Result<Neighbours> {
+        match self {
+            Self::Big(big) => big.neighbours(token),
+            Self::Bti(bti) => bti.neighbours(data, encoding, token),
+        }
+    }
+
+    /// A place in the data before which all partitions have tokens up to `token`, and from which on partitions can be read.
+    pub(super) fn floor(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, bound: i64) -> Result<u64> {
+        let Neighbours { floor: Some(floor), next } = self.neighbours(data, encoding, bound)? else { return Ok(0) };
+        // Partitions stand in order, so all before this one have smaller tokens.
+        if self.confirmed(data, encoding, &floor)?.token > bound {
+            return Err(self.disagrees(floor.position));
+        }
+        if let Some(next) = next.filter(|next| next.position > floor.position + LONG_WAY)
+            && self.confirmed(data, encoding, &next)?.token > bound
+        {
+            return Ok(next.position);
+        }
+        Ok(floor.position)
+    }
+
+    /// The partition of that key.
+    pub(super) fn find(
+        &self,
+        data: &Arc<Data>,
+        encoding: &Arc<Encoding>,
+        key: &[u8],
+    ) -> Result<Option<Partition<'_>>> {
+        let bound = token(key);
+        let Neighbours { floor: Some(floor), .. } = self.neighbours(data, encoding, bound)? else { return Ok(None) };
+        let cursor = self.confirmed(data, encoding, &floor)?;
+        if cursor.key == key {
+            return Ok(Some(Partition { index: self, entry: floor }));
+        }
+        // Another key with the same token may stand behind it; else the one that is sought is not there.
+        let begin = match bound.checked_sub(1) {
+            Some(below) if cursor.token == bound => self.floor(data, encoding, below)?,
+            _ => return Ok(None),
+        };
+        let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), begin)?;
+        while cursor.next_partition()? && cursor.token <= bound {
             if cursor.key == key {
-                return Ok(Some(Partition { position: cursor.begin }));
+                let entry = Entry { position: cursor.begin, key: None, blocks: None };
+                return Ok(Some(Partition { index: self, entry }));
             }
         }
         Ok(None)
+    }
+
+    /// Reads the head of the partition in the data.
+    fn confirmed(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, entry: &Entry) -> Result<Cursor> {
+        if entry.position >= data.length {
+            return Err(self.disagrees(entry.position));
+        }
+        let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position)?;
+        if !cursor.next_partition()? || entry.key.as_ref().is_some_and(|key| *key != cursor.key) {
+            return Err(self.disagrees(entry.position));
+        }
+        Ok(cursor)
+    }
+
+    fn disagrees(&self, position: u64) -> Error {
+        let what = format!("the data do not have, at byte {position}, the partition that is listed here");
+        Error::whole(ErrorKind::Damaged, self.file(), what)
+    }
+}
+
+impl Partition<'_> {
+    /// Where it begins in the data.
+    pub(super) fn position(&self) -> u64 {
+        self.entry.position
+    }
+
+    /// The blocks of its rows, where they are listed.
+    pub(super) fn blocks(&self, encoding: &Encoding) -> Result<Blocks> {
+        match (self.entry.blocks, self.index) {
+            (None, _) => Ok(Blocks::default()),
+            (Some(at), Index::Big(big)) => big.blocks(encoding, at),
+            (Some(root), Index::Bti(bti)) => bti.blocks(root),
+        }
+    }
+
+    /// Takes a cursor that stands at the beginning of the partition to the last block of rows that begins before `after`.
+    pub(super) fn enter(&self, cursor: &mut Cursor, after: &Bound) -> Result<()> {
+        let blocks = self.blocks(&cursor.encoding)?;
+        let begins_before = |cursor: &mut Cursor, block: usize| -> Result<bool> {
+            let Some((offset, _)) = blocks.get(block) else { return Ok(false) };
+            cursor.begins_before(self.entry.position.saturating_add(offset), after.place())
+        };
+        let (mut low, mut high) = (0, blocks.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if begins_before(cursor, middle)? {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        match low.checked_sub(1).and_then(|block| blocks.get(block)) {
+            Some((offset, open)) if low > 1 => cursor.enter(self.entry.position.saturating_add(offset), open),
+            _ => Ok(()),
+        }
     }
 }

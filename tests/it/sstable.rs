@@ -1,0 +1,86 @@
+//! SSTables that real servers wrote, read without them: each row and cell as in the server's own answer.
+
+mod compare;
+mod node;
+mod shapes;
+
+use compare::{assert_same, assert_same_in_ranges, assert_same_in_slices, describe, now, open, rows, selected};
+use kongferry::sstable::Tokens;
+use node::{Node, WRITERS, Writer};
+use shapes::{GENERATIONS, shapes};
+
+const KEYSPACE: &str = "shapes";
+
+/// Writes all shapes, one file per generation.
+async fn write(node: &Node) -> Vec<&'static str> {
+    node.cql(&format!(
+        "CREATE KEYSPACE {KEYSPACE} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
+    ))
+    .await;
+    node.session.use_keyspace(KEYSPACE, false).await.unwrap();
+    let shapes = shapes(node.writer.line);
+    for shape in &shapes {
+        for statement in &shape.create {
+            node.cql(&statement.replace('@', shape.name)).await;
+        }
+    }
+    for generation in 0..GENERATIONS {
+        for shape in &shapes {
+            for statement in shape.generations.get(generation).into_iter().flatten() {
+                node.cql(&statement.replace('@', shape.name)).await;
+            }
+        }
+        node.tool(&["flush", KEYSPACE]);
+    }
+    shapes.iter().map(|shape| shape.name).collect()
+}
+
+/// Compares every table with a snapshot of it.
+async fn compare(node: &Node, tables: &[&str], tag: &str) {
+    node.tool(&["snapshot", "-t", tag, KEYSPACE]);
+    let mut failures = Vec::new();
+    for table in tables {
+        let described = describe(node, KEYSPACE, table).await;
+        let (instant, expected) = selected(node, KEYSPACE, &described).await;
+        let dir = node.snapshot(KEYSPACE, table, tag);
+        let what = format!("{} {tag} {table}", node.writer.name);
+        let outcome = std::panic::catch_unwind(|| {
+            let table = open(&dir, &described);
+            let whole = rows(table.scan(Tokens::default(), instant).unwrap(), &described);
+            assert_same(&what, &described, &expected, &whole);
+            assert_same_in_ranges(&table, &described, instant, &whole);
+            if whole.iter().any(|row| row.clustering.as_ref().is_some_and(|values| !values.is_empty())) {
+                assert_same_in_slices(&table, &described, instant, &whole);
+            }
+        });
+        if outcome.is_err() {
+            failures.push(what);
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+async fn every_row_and_cell_is_as_in_the_servers_answer(writer: Writer) {
+    let node = Node::start(writer).await;
+    let tables = write(&node).await;
+    // What was written to live for a second is dead in the answers.
+    let written = now();
+    while now() < written + 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    compare(&node, &tables, "flushed").await;
+    node.tool(&["compact", KEYSPACE]);
+    compare(&node, &tables, "compacted").await;
+}
+
+macro_rules! each_writer {
+    ($($name:ident: $number:literal),+) => {
+        $(mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn every_row_and_cell_is_as_in_the_servers_answer() {
+                super::every_row_and_cell_is_as_in_the_servers_answer(super::WRITERS[$number]).await;
+            }
+        })+
+    };
+}
+each_writer!(cassandra_3_11: 0, cassandra_4_1: 1, cassandra_5_0: 2, cassandra_5_0_oa: 3, cassandra_5_0_da: 4);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::{ErrorKind, Result};
+use super::error::{Error, ErrorKind, Result};
 use super::input::{Data, Input};
 use super::marshal::Type;
 use super::token::token;
@@ -30,6 +30,8 @@ pub(super) struct Cursor {
     pub(super) current: Unfiltered,
     previous: Unfiltered,
     place: Place,
+    /// Whether `open` is what an index said, and not yet confirmed.
+    entered: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Cursor {
             current: Unfiltered::default(),
             previous: Unfiltered::default(),
             place: Place::Between,
+            entered: false,
         })
     }
 
@@ -169,6 +172,7 @@ impl Cursor {
             return Err(self.input.damaged("a range ends that did not begin so"));
         }
         self.open = if opens { self.current.opened } else { Deletion::LIVE };
+        self.entered = false;
         Ok(())
     }
 
@@ -192,8 +196,10 @@ impl Cursor {
         self.input.seek(position)?;
         self.current.clear();
         let flags = self.input.u8()?;
+        // Tries end with an entry for the end of the partition.
         if flags & flag::END != 0 {
-            return Err(self.input.damaged("an index has rows here, where a partition ends"));
+            self.input.seek(here)?;
+            return Ok(false);
         }
         if flags & flag::EXTENDED != 0 {
             self.input.u8()?;
@@ -211,11 +217,53 @@ impl Cursor {
         Ok(order.is_lt())
     }
 
-    /// Goes to a block of rows inside the partition, where `open` spans the place.
+    /// Goes to a block of rows inside the partition, where `open` spans the place; not to the first one.
     pub(super) fn enter(&mut self, position: u64, open: Deletion) -> Result<()> {
+        // Rows say how long the one before was. If that one ends here, a row begins here.
+        self.input.seek(position)?;
+        let encoding = Arc::clone(&self.encoding);
+        let flags = self.enterable()?;
+        if flags & flag::RANGE_END == 0 {
+            self.current.clear();
+            let Unfiltered { at, bytes, .. } = &mut self.current;
+            encoding.clustering(&mut self.input, encoding.clustering.len(), &mut at.values, bytes)?;
+            self.input.vint()?;
+            let before = self.input.vint()?;
+            let begin = position.checked_sub(before).filter(|begin| *begin > self.begin && before > 0);
+            let Some(begin) = begin else { return Err(self.not_entered(position)) };
+            self.input.seek(begin)?;
+            let flags = self.enterable()?;
+            encoding.skip(&mut self.input, flags, &mut self.current)?;
+            if self.input.position() != position {
+                return Err(self.not_entered(position));
+            }
+        }
         self.input.seek(position)?;
         self.open = open;
+        self.entered = !open.is_live();
         self.place = Place::Begun;
+        Ok(())
+    }
+
+    /// The flags of a row to which an index leads.
+    fn enterable(&mut self) -> Result<u8> {
+        let flags = self.input.u8()?;
+        if flags & flag::END != 0 {
+            return Err(self.not_entered(self.input.position()));
+        }
+        if flags & flag::EXTENDED != 0 {
+            self.input.u8()?;
+        }
+        Ok(flags)
+    }
+
+    fn not_entered(&self, position: u64) -> Error {
+        self.input.damaged(format!("no row begins at byte {position}, where an index leads"))
+    }
+
+    /// Reads on until the file itself has told the deletion with which a block of rows was entered.
+    pub(super) fn confirm_entry(&mut self) -> Result<()> {
+        while self.entered && self.advance()? {}
         Ok(())
     }
 

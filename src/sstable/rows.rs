@@ -116,7 +116,7 @@ impl Rows {
         let asks = tokens != Tokens::default() || table.members.len() > SIDE_BY_SIDE;
         let mut waiting = Vec::new();
         for (place, member) in table.members.iter().enumerate() {
-            let (first, last) = if asks { member.sstable.index.tokens()? } else { (i64::MIN, i64::MAX) };
+            let (first, last) = if asks { member.sstable.index.tokens(&member.sstable.data, &member.encoding)? } else { (i64::MIN, i64::MAX) };
             if !tokens.begins_after(last) && !tokens.ends_before(first) {
                 waiting.push((first, place));
             }
@@ -368,6 +368,11 @@ impl Rows {
     /// Takes the cursors of the present partition to their next ones.
     fn leave_partition(&mut self) -> Result<()> {
         if self.slice.is_some() {
+            for standing in &self.group {
+                if let Some(cursor) = self.cursors.get_mut(standing.cursor) {
+                    cursor.confirm_entry()?;
+                }
+            }
             self.state = State::Ended;
             return Ok(());
         }

@@ -46,18 +46,13 @@ impl SsTable {
             return Err(Error::whole(ErrorKind::Unsupported, &stored.name, what));
         }
         let data = Arc::new(Data::open(folder, descriptor)?);
-        let index = Index::open(folder, descriptor)?;
+        let index = Index::open(folder, descriptor, statistics.summary.partitions)?;
         Ok(Self { descriptor: descriptor.clone(), statistics, data, index })
     }
 
     /// Bytes of the rows, after decompression.
     pub fn length(&self) -> u64 {
         self.data.length
-    }
-
-    /// Number of partitions, as the index has them.
-    pub fn partitions(&self) -> Result<u64> {
-        self.index.partitions()
     }
 
     /// Compares Data.db with its Digest.crc32, where there is one: reads the whole file.

@@ -1,15 +1,21 @@
 //! SSTables that real servers wrote, read without them: each row and cell as in the server's own answer.
 
 mod compare;
+mod damage;
 mod node;
 mod shapes;
 
 use compare::{assert_same, assert_same_in_ranges, assert_same_in_slices, describe, now, open, rows, selected};
 use kongferry::sstable::Tokens;
+use damage::assert_noticed;
 use node::{Node, WRITERS, Writer};
 use shapes::{GENERATIONS, shapes};
 
 const KEYSPACE: &str = "shapes";
+
+/// Tables whose files are damaged on purpose.
+const DAMAGED: [&str; 8] =
+    ["consumers", "routes", "composite", "counters", "plain", "snappy", "deflate", "zstd"];
 
 /// Writes all shapes, one file per generation.
 async fn write(node: &Node) -> Vec<&'static str> {
@@ -39,11 +45,11 @@ async fn write(node: &Node) -> Vec<&'static str> {
 async fn compare(node: &Node, tables: &[&str], tag: &str) {
     node.tool(&["snapshot", "-t", tag, KEYSPACE]);
     let mut failures = Vec::new();
-    for table in tables {
-        let described = describe(node, KEYSPACE, table).await;
+    for table_name in tables {
+        let described = describe(node, KEYSPACE, table_name).await;
         let (instant, expected) = selected(node, KEYSPACE, &described).await;
-        let dir = node.snapshot(KEYSPACE, table, tag);
-        let what = format!("{} {tag} {table}", node.writer.name);
+        let dir = node.snapshot(KEYSPACE, table_name, tag);
+        let what = format!("{} {tag} {table_name}", node.writer.name);
         let outcome = std::panic::catch_unwind(|| {
             let table = open(&dir, &described);
             let whole = rows(table.scan(Tokens::default(), instant).unwrap(), &described);
@@ -51,6 +57,11 @@ async fn compare(node: &Node, tables: &[&str], tag: &str) {
             assert_same_in_ranges(&table, &described, instant, &whole);
             if whole.iter().any(|row| row.clustering.as_ref().is_some_and(|values| !values.is_empty())) {
                 assert_same_in_slices(&table, &described, instant, &whole);
+            }
+            if DAMAGED.contains(table_name) {
+                let tally = assert_noticed(&what, &dir, &described, instant, &whole);
+                println!("{what}: {tally:?}");
+                assert!(tally.refused > tally.as_before, "{what}: {tally:?}");
             }
         });
         if outcome.is_err() {

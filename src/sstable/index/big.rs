@@ -28,8 +28,8 @@ pub(in super::super) struct Big {
 struct Sample {
     /// Token and where the entry is in Index.db, for every n-th partition.
     entries: Vec<(i64, u64)>,
-    first: i64,
-    last: i64,
+    /// The first and the last entry.
+    ends: Option<(Entry, Entry)>,
     partitions: u64,
 }
 
@@ -42,8 +42,11 @@ impl Big {
         &self.data.file.name
     }
 
-    pub(super) fn tokens(&self) -> Result<(i64, i64)> {
-        self.sample().map(|sample| (sample.first, sample.last))
+    /// The first and the last partition.
+    pub(super) fn ends(&self) -> Result<[Entry; 2]> {
+        let ends = self.sample()?.ends.clone();
+        let empty = || Error::damaged(self.file(), 0, "lists no partitions, and an SSTable has some");
+        ends.map(|(first, last)| [first, last]).ok_or_else(empty)
     }
 
     pub(super) fn partitions(&self) -> Result<u64> {
@@ -59,6 +62,7 @@ impl Big {
         let mut input = Input::new(Arc::clone(&self.data));
         let mut sample = Sample::default();
         let mut every = 1;
+        let mut first: Option<Entry> = None;
         let mut last: Option<(i64, Entry)> = None;
         while input.left() > 0 {
             let at = input.position();
@@ -71,10 +75,6 @@ impl Big {
             if !in_order {
                 return Err(input.damaged("partitions are out of order before this place"));
             }
-            if sample.partitions == 0 {
-                sample.first = token;
-            }
-            sample.last = token;
             if sample.partitions % every == 0 {
                 sample.entries.push((token, at));
                 if sample.entries.len() > SAMPLES {
@@ -87,8 +87,10 @@ impl Big {
                 }
             }
             sample.partitions += 1;
+            first.get_or_insert_with(|| entry.clone());
             last = Some((token, entry));
         }
+        sample.ends = first.zip(last.map(|(_, entry)| entry));
         Ok(sample)
     }
 

@@ -7,7 +7,6 @@ use crate::sstable::bytes::{Bytes, zigzag};
 use crate::sstable::error::Result;
 use crate::sstable::file::Stored;
 use crate::sstable::input::Data;
-use crate::sstable::token::token;
 use crate::sstable::unfiltered::{Deletion, Encoding};
 
 use super::blocks::Blocks;
@@ -25,8 +24,8 @@ pub(in super::super) struct Bti {
     rows: Stored,
     root: u64,
     count: u64,
-    first: i64,
-    last: i64,
+    first: Vec<u8>,
+    last: Vec<u8>,
 }
 
 impl Bti {
@@ -43,10 +42,7 @@ impl Bti {
         let Some(size) = size else { return Err(bytes.damaged("the first and last key are not before this place")) };
         partitions.read_into(&mut keys, keys_at, size)?;
         let mut bytes = Bytes::new(&keys, file, keys_at);
-        let (first, last) = (token(bytes.short_bytes()?), token(bytes.short_bytes()?));
-        if first > last {
-            return Err(bytes.damaged("the last key is before the first"));
-        }
+        let (first, last) = (bytes.short_bytes()?.to_vec(), bytes.short_bytes()?.to_vec());
         Ok(Self { root, count, first, last, rows, partitions })
     }
 
@@ -54,8 +50,14 @@ impl Bti {
         &self.partitions.name
     }
 
-    pub(super) fn tokens(&self) -> (i64, i64) {
-        (self.first, self.last)
+    /// The first and the last partition, by the trie, with the keys that stand beside it.
+    pub(super) fn ends(&self) -> Result<[Entry; 2]> {
+        let mut trie = Trie::new(&self.partitions);
+        let mut end = |last, key: &Vec<u8>| {
+            let node = trie.outermost(self.root, last)?;
+            Ok(Entry { key: Some(key.clone()), ..self.entry(&node)? })
+        };
+        Ok([end(false, &self.first)?, end(true, &self.last)?])
     }
 
     pub(super) fn partitions(&self) -> u64 {

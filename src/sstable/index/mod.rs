@@ -8,7 +8,7 @@ mod blocks;
 mod bti;
 mod trie;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::sstable::cursor::Cursor;
 use crate::sstable::descriptor::{Component, Descriptor, Format};
@@ -25,7 +25,15 @@ use blocks::Blocks;
 const LONG_WAY: u64 = 1 << 20;
 
 /// The index of one SSTable.
-pub(super) enum Index {
+pub(super) struct Index {
+    layout: Layout,
+    /// Number of partitions, as counted in Statistics.db.
+    partitions: u64,
+    /// First and last token, after a look at the data.
+    ends: OnceLock<Result<(i64, i64)>>,
+}
+
+enum Layout {
     Big(big::Big),
     Bti(bti::Bti),
 }
@@ -57,41 +65,50 @@ pub(super) struct Partition<'i> {
 }
 
 impl Index {
-    pub(super) fn open(folder: &(impl Folder + ?Sized), descriptor: &Descriptor) -> Result<Self> {
+    /// Opens the index of an SSTable that has so many partitions.
+    pub(super) fn open(folder: &(impl Folder + ?Sized), descriptor: &Descriptor, partitions: u64) -> Result<Self> {
         let file = |component| Stored::require(folder, &descriptor.file(component));
-        Ok(match descriptor.version.format() {
-            Format::Big => Self::Big(big::Big::new(file(Component::Index)?)),
-            Format::Bti => Self::Bti(bti::Bti::open(file(Component::Partitions)?, file(Component::Rows)?)?),
-        })
+        let layout = match descriptor.version.format() {
+            Format::Big => Layout::Big(big::Big::new(file(Component::Index)?)),
+            Format::Bti => Layout::Bti(bti::Bti::open(file(Component::Partitions)?, file(Component::Rows)?)?),
+        };
+        Ok(Self { layout, partitions, ends: OnceLock::new() })
     }
 
     fn file(&self) -> &Arc<str> {
-        match self {
-            Self::Big(big) => big.file(),
-            Self::Bti(bti) => bti.file(),
+        match &self.layout {
+            Layout::Big(big) => big.file(),
+            Layout::Bti(bti) => bti.file(),
         }
     }
 
     /// First and last token.
-    pub(super) fn tokens(&self) -> Result<(i64, i64)> {
-        match self {
-            Self::Big(big) => big.tokens(),
-            Self::Bti(bti) => Ok(bti.tokens()),
-        }
+    pub(super) fn tokens(&self, data: &Arc<Data>, encoding: &Arc<Encoding>) -> Result<(i64, i64)> {
+        self.ends.get_or_init(|| self.look_at_ends(data, encoding)).clone()
     }
 
-    /// Number of partitions.
-    pub(super) fn partitions(&self) -> Result<u64> {
-        match self {
-            Self::Big(big) => big.partitions(),
-            Self::Bti(bti) => Ok(bti.partitions()),
+    fn look_at_ends(&self, data: &Arc<Data>, encoding: &Arc<Encoding>) -> Result<(i64, i64)> {
+        let (count, [first, last]) = match &self.layout {
+            Layout::Big(big) => (big.partitions()?, big.ends()?),
+            Layout::Bti(bti) => (bti.partitions(), bti.ends()?),
+        };
+        if count != self.partitions {
+            let what = format!("lists {count} partitions, and there are {}", self.partitions);
+            return Err(Error::whole(ErrorKind::Damaged, self.file(), what));
         }
+        if first.position != 0 {
+            return Err(self.disagrees(first.position));
+        }
+        Ok((self.confirmed(data, encoding, &first)?.token, self.confirmed(data, encoding, &last)?.token))
     }
 
+    /// The last partition with a token up to `token`, and the one that follows.
     fn neighbours(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, token: i64) -> Result<Neighbours> {
-        match self {
-            Self::Big(big) => big.neighbours(token),
-            Self::Bti(bti) => bti.neighbours(data, encoding, token),
+        // An index that lacks partitions must not be believed when it has none.
+        self.tokens(data, encoding)?;
+        match &self.layout {
+            Layout::Big(big) => big.neighbours(token),
+            Layout::Bti(bti) => bti.neighbours(data, encoding, token),
         }
     }
 
@@ -102,12 +119,21 @@ impl Index {
         if self.confirmed(data, encoding, &floor)?.token > bound {
             return Err(self.disagrees(floor.position));
         }
-        if let Some(next) = next.filter(|next| next.position > floor.position + LONG_WAY)
-            && self.confirmed(data, encoding, &next)?.token > bound
+        // A list of all partitions shows which one follows; a trie with a fault may show a later one.
+        if let (Layout::Big(_), Some(next)) = (&self.layout, next)
+            && next.position > floor.position + LONG_WAY
         {
-            return Ok(next.position);
+            return self.behind(data, encoding, &next, bound);
         }
         Ok(floor.position)
+    }
+
+    /// The place of `next`, which has to have a token above `bound`.
+    fn behind(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, next: &Entry, bound: i64) -> Result<u64> {
+        if self.confirmed(data, encoding, next)?.token <= bound {
+            return Err(self.disagrees(next.position));
+        }
+        Ok(next.position)
     }
 
     /// The partition of that key.
@@ -118,16 +144,30 @@ impl Index {
         key: &[u8],
     ) -> Result<Option<Partition<'_>>> {
         let bound = token(key);
-        let Neighbours { floor: Some(floor), .. } = self.neighbours(data, encoding, bound)? else { return Ok(None) };
-        let cursor = self.confirmed(data, encoding, &floor)?;
-        if cursor.key == key {
-            return Ok(Some(Partition { index: self, entry: floor }));
+        let neighbours = self.neighbours(data, encoding, bound)?;
+        let mut begin = 0;
+        if let Some(floor) = neighbours.floor {
+            let cursor = self.confirmed(data, encoding, &floor)?;
+            if cursor.key == key {
+                return Ok(Some(Partition { index: self, entry: floor }));
+            }
+            if cursor.token > bound {
+                return Err(self.disagrees(floor.position));
+            }
+            begin = floor.position;
+            if cursor.token < bound
+                && let Layout::Big(_) = self.layout
+            {
+                if let Some(next) = neighbours.next {
+                    self.behind(data, encoding, &next, bound)?;
+                }
+                return Ok(None);
+            }
+            // Another key with the same token may stand before it.
+            if let (true, Some(below)) = (cursor.token == bound, bound.checked_sub(1)) {
+                begin = self.floor(data, encoding, below)?;
+            }
         }
-        // Another key with the same token may stand behind it; else the one that is sought is not there.
-        let begin = match bound.checked_sub(1) {
-            Some(below) if cursor.token == bound => self.floor(data, encoding, below)?,
-            _ => return Ok(None),
-        };
         let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), begin)?;
         while cursor.next_partition()? && cursor.token <= bound {
             if cursor.key == key {
@@ -164,10 +204,10 @@ impl Partition<'_> {
 
     /// The blocks of its rows, where they are listed.
     pub(super) fn blocks(&self, encoding: &Encoding) -> Result<Blocks> {
-        match (self.entry.blocks, self.index) {
+        match (self.entry.blocks, &self.index.layout) {
             (None, _) => Ok(Blocks::default()),
-            (Some(at), Index::Big(big)) => big.blocks(encoding, at),
-            (Some(root), Index::Bti(bti)) => bti.blocks(root),
+            (Some(at), Layout::Big(big)) => big.blocks(encoding, at),
+            (Some(root), Layout::Bti(bti)) => bti.blocks(root),
         }
     }
 

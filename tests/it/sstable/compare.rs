@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scylla::deserialize::row::ColumnIterator;
 use scylla::statement::unprepared::Statement;
 
-use kongferry::sstable::{Column, ColumnKind, Definition, Descriptor, Row, Rows, SsTable, Table, Tokens};
+use kongferry::sstable::{Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens};
 
 use super::node::Node;
 
@@ -171,12 +171,17 @@ pub struct Read {
 }
 
 /// All the rows of a scan.
-pub fn rows(mut rows: Rows, described: &Described) -> Vec<Read> {
+pub fn rows(rows: Rows, described: &Described) -> Vec<Read> {
+    try_rows(rows, described).unwrap()
+}
+
+/// All the rows of a scan, unless it is refused.
+pub fn try_rows(mut rows: Rows, described: &Described) -> Result<Vec<Read>, Error> {
     let columns = &described.definition.columns;
     let clustering = columns.iter().filter(|column| column.kind == ColumnKind::Clustering).count();
     let mut all = Vec::new();
-    while let Some(row) = rows.next_row().unwrap() {
-        let values = || (0..clustering).map(|place| row.clustering(place).unwrap().to_vec()).collect();
+    while let Some(row) = rows.next_row()? {
+        let values = || (0..clustering).map(|place| row.clustering(place).unwrap_or_default().to_vec()).collect();
         all.push(Read {
             token: row.token(),
             key: row.partition_key().to_vec(),
@@ -184,7 +189,7 @@ pub fn rows(mut rows: Rows, described: &Described) -> Vec<Read> {
             cells: cells_of(row, &described.timed),
         });
     }
-    all
+    Ok(all)
 }
 
 /// Reads the table in ranges of tokens, whose ends are tokens of partitions and those beside them: together they are `whole`.

@@ -48,7 +48,9 @@ impl<'b> Bytes<'b> {
     pub(super) fn take(&mut self, count: u64) -> Result<&'b [u8]> {
         let split = usize::try_from(count).ok().and_then(|count| self.rest.split_at_checked(count));
         let Some((taken, rest)) = split else {
-            return Err(self.damaged(format!("{count} bytes are to follow, and there are {}", self.rest.len())));
+            return Err(
+                self.damaged(format!("{count} bytes are to follow, and there are {}", self.rest.len()))
+            );
         };
         self.rest = rest;
         self.offset = self.offset.saturating_add(count);
@@ -111,7 +113,8 @@ impl<'b> Bytes<'b> {
 
     /// `bytes` as text.
     pub(super) fn text(&self, bytes: &'b [u8]) -> Result<&'b str> {
-        std::str::from_utf8(bytes).map_err(|_| self.damaged("a name that is not UTF-8 stands before this place"))
+        std::str::from_utf8(bytes)
+            .map_err(|_| self.damaged("a name that is not UTF-8 stands before this place"))
     }
 }
 

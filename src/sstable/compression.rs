@@ -72,7 +72,8 @@ impl CompressionInfo {
         let chunks = u64::from(bytes.count()?);
         let info = Self { compressor, chunk_length, raw_from, length, chunks, offsets_at: bytes.offset() };
         if info.offsets_at + chunks * 8 != file.size {
-            let what = format!("{chunks} offsets are to follow, and {} bytes do", file.size - info.offsets_at);
+            let what =
+                format!("{chunks} offsets are to follow, and {} bytes do", file.size - info.offsets_at);
             return Err(bytes.damaged(what));
         }
         let needed = length.div_ceil(chunk_length.into());

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::decode::{Encoding, flag, partition_deletion};
 use super::error::{Error, ErrorKind, Result};
 use super::input::{Data, Input};
 use super::marshal::Type;
 use super::token::token;
-use super::unfiltered::{Clustering, Deletion, Encoding, Kind, Unfiltered, flag, partition_deletion};
+use super::unfiltered::{Clustering, Deletion, Kind, Unfiltered};
 
 /// Bits of the byte that follows the flags of some rows.
 const STATIC: u8 = 0x01;
@@ -152,7 +153,8 @@ impl Cursor {
         if flags & flag::EXTENDED != 0 {
             let more = self.input.u8()?;
             if more & SHADOWABLE != 0 {
-                let what = "a shadowable deletion, as tables behind materialized views have, is not read here";
+                let what =
+                    "a shadowable deletion, as tables behind materialized views have, is not read here";
                 return Err(self.input.error(ErrorKind::Unsupported, what));
             }
             if more != 0 {

@@ -226,7 +226,13 @@ mod tests {
 
     #[test]
     fn unknown_versions_are_refused_by_name() {
-        for name in ["mc-1-big-Data.db", "pa-1-big-Data.db", "ea-1-bti-Data.db", "da-1-big-Data.db", "ks-t-jb-1-Data.db"] {
+        for name in [
+            "mc-1-big-Data.db",
+            "pa-1-big-Data.db",
+            "ea-1-bti-Data.db",
+            "da-1-big-Data.db",
+            "ks-t-jb-1-Data.db",
+        ] {
             let error = Descriptor::parse(name).unwrap_err();
             assert_eq!((error.kind(), error.file()), (ErrorKind::Unsupported, name));
         }

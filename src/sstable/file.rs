@@ -76,7 +76,7 @@ impl Folder for Path {
 
 impl Folder for BTreeMap<String, Arc<Vec<u8>>> {
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn ReadAt>>> {
-        Ok(self.get(name).map(|bytes| -> Arc<dyn ReadAt> { bytes.clone() }))
+        Ok(self.get(name).map(|bytes| Arc::clone(bytes) as Arc<dyn ReadAt>))
     }
 }
 

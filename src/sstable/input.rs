@@ -230,7 +230,13 @@ impl Input {
     }
 
     /// Entry `number` of the `count` entries of `N` bytes each that begin at `from` in `list`.
-    fn entry<const N: usize>(&mut self, list: &Stored, from: u64, count: u64, number: u64) -> Result<[u8; N]> {
+    fn entry<const N: usize>(
+        &mut self,
+        list: &Stored,
+        from: u64,
+        count: u64,
+        number: u64,
+    ) -> Result<[u8; N]> {
         let size = u64::try_from(N).unwrap_or(8);
         let find = |window: &[u8], first: u64| {
             let at = usize::try_from(number.checked_sub(first)? * size).ok()?;
@@ -314,7 +320,8 @@ impl Input {
             let what = format!("{count} bytes are to follow, and {} do", self.left());
             return Err(self.damaged(what));
         }
-        let mut count = usize::try_from(count).map_err(|_| self.damaged("more bytes than memory can hold"))?;
+        let mut count =
+            usize::try_from(count).map_err(|_| self.damaged("more bytes than memory can hold"))?;
         loop {
             let rest = self.chunk.get(self.at..).unwrap_or_default();
             let part = rest.get(..count.min(rest.len())).unwrap_or_default();

@@ -106,7 +106,9 @@ impl Type {
     pub fn reads_as(&self, other: &Self) -> bool {
         let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.reads_as(b));
         match (self, other) {
-            (Self::Frozen(a), b) if !b.is_multi_cell() || matches!(b, Self::Frozen(_)) => a.inside_reads_as(b),
+            (Self::Frozen(a), b) if !b.is_multi_cell() || matches!(b, Self::Frozen(_)) => {
+                a.inside_reads_as(b)
+            }
             (Self::Reversed(a), Self::Reversed(b)) => a.reads_as(b),
             (Self::List(a), Self::List(b)) | (Self::Set(a), Self::Set(b)) => a.inside_reads_as(b),
             (Self::Map(a, x), Self::Map(b, y)) => a.inside_reads_as(b) && x.inside_reads_as(y),
@@ -240,13 +242,11 @@ impl<'n> Parser<'n> {
 
 fn unhex(digits: &str) -> Result<String, String> {
     let wrong = || format!("`{digits}` is no name in hexadecimal digits");
-    if !digits.is_ascii() || digits.len() % 2 != 0 {
+    if !digits.is_ascii() || !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }
-    let bytes: Option<Vec<u8>> = (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> =
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)
 }
 
@@ -254,7 +254,10 @@ impl fmt::Display for Type {
     /// As CQL writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, types: &[Self]| {
-            types.iter().enumerate().try_for_each(|(n, ty)| write!(f, "{}{ty}", if n == 0 { "" } else { ", " }))
+            types
+                .iter()
+                .enumerate()
+                .try_for_each(|(n, ty)| write!(f, "{}{ty}", if n == 0 { "" } else { ", " }))
         };
         match self {
             Self::List(element) => write!(f, "list<{element}>"),
@@ -306,7 +309,15 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        for name in ["", "x", "ListType", "ListType(", "MapType(Int32Type)", "UserType(ks,6,61:Int32Type)", "Int32Type)"] {
+        for name in [
+            "",
+            "x",
+            "ListType",
+            "ListType(",
+            "MapType(Int32Type)",
+            "UserType(ks,6,61:Int32Type)",
+            "Int32Type)",
+        ] {
             assert!(Type::parse(name).is_err(), "{name}");
         }
         assert!(Type::parse(&"ListType(".repeat(100_000)).is_err());

@@ -38,7 +38,9 @@ pub(super) fn compare(ty: &Type, a: &[u8], b: &[u8]) -> Ordering {
 pub(super) fn is_ordered(ty: &Type) -> bool {
     match ty {
         Type::Decimal | Type::Duration | Type::Counter | Type::Composite(_) => false,
-        Type::Frozen(inner) | Type::Reversed(inner) | Type::List(inner) | Type::Set(inner) => is_ordered(inner),
+        Type::Frozen(inner) | Type::Reversed(inner) | Type::List(inner) | Type::Set(inner) => {
+            is_ordered(inner)
+        }
         Type::Vector(inner, _) => inner.fixed_length().is_some() && is_ordered(inner),
         Type::Map(key, value) => is_ordered(key) && is_ordered(value),
         Type::Tuple(types) => types.iter().all(is_ordered),
@@ -124,30 +126,50 @@ fn floats(a: Option<f64>, b: Option<f64>) -> Option<Ordering> {
 }
 
 /// One element: a 32-bit length, negative for null, and its bytes.
-fn element<'b>(rest: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
-    let (length, tail) = rest.split_first_chunk::<4>()?;
-    let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+#[derive(Clone, Copy)]
+enum Element<'b> {
+    /// There is no more.
+    End,
+    Null,
+    Value(&'b [u8]),
+}
+
+impl<'b> Element<'b> {
+    fn next(rest: &mut &'b [u8]) -> Self {
+        let Some((length, tail)) = rest.split_first_chunk::<4>() else { return Self::End };
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            *rest = tail;
+            return Self::Null;
+        };
+        let Some((value, tail)) = tail.split_at_checked(length) else { return Self::End };
         *rest = tail;
-        return Some(None);
-    };
-    let (value, tail) = tail.split_at_checked(length)?;
-    *rest = tail;
-    Some(Some(value))
+        Self::Value(value)
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::End => 0,
+            Self::Null => 1,
+            Self::Value(_) => 2,
+        }
+    }
 }
 
 /// Frozen collections: a count, then elements that take turns among `types`.
 fn counted(a: &[u8], b: &[u8], types: &[&Type]) -> Ordering {
-    let (Some((_, mut a_rest)), Some((_, mut b_rest))) = (a.split_first_chunk::<4>(), b.split_first_chunk::<4>())
+    let (Some((_, mut a_rest)), Some((_, mut b_rest))) =
+        (a.split_first_chunk::<4>(), b.split_first_chunk::<4>())
     else {
         return a.cmp(b);
     };
     for ty in types.iter().cycle() {
-        match (element(&mut a_rest), element(&mut b_rest)) {
-            (Some(a), Some(b)) => match compare(ty, a.unwrap_or_default(), b.unwrap_or_default()) {
-                Ordering::Equal => {}
-                unequal => return unequal,
-            },
-            (a, b) => return a.is_some().cmp(&b.is_some()),
+        let order = match (Element::next(&mut a_rest), Element::next(&mut b_rest)) {
+            (Element::Value(a), Element::Value(b)) => compare(ty, a, b),
+            (Element::End, Element::End) => return Ordering::Equal,
+            (a, b) => a.rank().cmp(&b.rank()),
+        };
+        if order.is_ne() {
+            return order;
         }
     }
     Ordering::Equal
@@ -159,9 +181,9 @@ fn fields<'t>(mut a: &[u8], mut b: &[u8], types: impl Iterator<Item = &'t Type>)
         if a.is_empty() && b.is_empty() {
             break;
         }
-        let order = match (element(&mut a).flatten(), element(&mut b).flatten()) {
-            (Some(a), Some(b)) => compare(ty, a, b),
-            (a, b) => a.is_some().cmp(&b.is_some()),
+        let order = match (Element::next(&mut a), Element::next(&mut b)) {
+            (Element::Value(a), Element::Value(b)) => compare(ty, a, b),
+            (a, b) => (a.rank() == 2).cmp(&(b.rank() == 2)),
         };
         if order.is_ne() {
             return order;
@@ -199,7 +221,10 @@ mod tests {
     #[test]
     fn numbers() {
         ascending(&Type::Int, &[b"", &[0x80, 0, 0, 0], &[0xff; 4], &[0; 4], &[0, 0, 0, 1], &[0x7f, 0, 0, 0]]);
-        ascending(&Type::Varint, &[b"", &[0x80, 0], &[0xff, 0x7f], &[0x80], &[0xff], &[0], &[1], &[0x7f], &[0, 0x80], &[1, 0]]);
+        ascending(
+            &Type::Varint,
+            &[b"", &[0x80, 0], &[0xff, 0x7f], &[0x80], &[0xff], &[0], &[1], &[0x7f], &[0, 0x80], &[1, 0]],
+        );
         ascending(&Type::Boolean, &[b"", &[0], &[1]]);
         let floats = [f32::NEG_INFINITY, -1.5, -0.0, 0.0, 1.5, f32::INFINITY, f32::NAN].map(f32::to_be_bytes);
         ascending(&Type::Float, &floats.each_ref().map(|bytes| &bytes[..]));

@@ -26,6 +26,12 @@ pub(super) enum Found {
     Counter([u8; 8], i64),
 }
 
+impl Found {
+    fn cell(&self) -> Option<CellAt> {
+        if let Self::Cell(at) = self { Some(*at) } else { None }
+    }
+}
+
 /// The row that several versions make. Reused from one to the next.
 #[derive(Default)]
 pub(super) struct Reconciled {
@@ -151,7 +157,15 @@ impl Reconciled {
         Ok(self.keep_live(versions, now) || self.marker.is_some())
     }
 
-    fn add(&mut self, versions: Versions, at: CellAt, cell: &Cell, columns: &[Resolved], ties: Ties, now: i64) {
+    fn add(
+        &mut self,
+        versions: Versions,
+        at: CellAt,
+        cell: &Cell,
+        columns: &[Resolved],
+        ties: Ties,
+        now: i64,
+    ) {
         let place = cell.column;
         match columns.get(place).map(|column| &column.ty) {
             Some(Type::Counter) => self.counters.push((place, at)),
@@ -163,16 +177,13 @@ impl Reconciled {
             }
             _ => {
                 let Some(found) = self.found.get_mut(place) else { return };
-                match found {
-                    Found::Cell(known) => {
-                        if prefers_second(versions, *known, at, ties, now, &mut self.tied) {
-                            *known = at;
-                        }
+                if let Found::Cell(known) = found {
+                    if prefers_second(versions, *known, at, ties, now, &mut self.tied) {
+                        *known = at;
                     }
-                    _ => {
-                        *found = Found::Cell(at);
-                        self.touched.push(place);
-                    }
+                } else {
+                    *found = Found::Cell(at);
+                    self.touched.push(place);
                 }
             }
         }
@@ -187,12 +198,12 @@ impl Reconciled {
             })
         };
         self.elements.sort_by(compare);
-        let tied = &mut self.tied;
+        let met = &mut self.tied;
         self.elements.dedup_by(|second, first| {
             if compare(first, second).is_ne() {
                 return false;
             }
-            if prefers_second(versions, first.1, second.1, ties, now, tied) {
+            if prefers_second(versions, first.1, second.1, ties, now, met) {
                 first.1 = second.1;
             }
             true
@@ -204,12 +215,10 @@ impl Reconciled {
         let live = |at: CellAt| versions.cell(at).is_some_and(|(_, cell)| cell.is_live(now));
         let mut any = false;
         for place in &self.touched {
-            if let Some(found) = self.found.get_mut(*place) {
-                match found {
-                    Found::Cell(at) if !live(*at) => *found = Found::Nothing,
-                    Found::Nothing => {}
-                    _ => any = true,
-                }
+            match self.found.get_mut(*place) {
+                Some(found @ Found::Cell(_)) if !found.cell().is_some_and(live) => *found = Found::Nothing,
+                None | Some(Found::Nothing) => {}
+                Some(_) => any = true,
             }
         }
         self.elements.retain(|(_, at)| live(*at));
@@ -234,12 +243,12 @@ impl Reconciled {
         for run in self.counters.chunk_by(|(a, _), (b, _)| a == b) {
             let Some((place, _)) = run.first() else { continue };
             let mut shards: Vec<([u8; 16], i64, i64)> = Vec::new();
-            let mut timestamp = i64::MIN;
-            let mut deleted = false;
+            let mut written = i64::MIN;
+            let mut gone = false;
             for (_, at) in run {
                 let Some((row, cell)) = versions.cell(*at) else { continue };
-                timestamp = timestamp.max(cell.timestamp);
-                deleted |= cell.is_tombstone();
+                written = written.max(cell.timestamp);
+                gone |= cell.is_tombstone();
                 if !cell.is_tombstone() && read_shards(row.value(cell), &mut shards).is_none() {
                     let cursor = versions.cursors.get(at.0);
                     let what = "a counter before this place is not made as counters are";
@@ -249,7 +258,7 @@ impl Reconciled {
                 }
             }
             // No matter when: a counter does not come back after its deletion.
-            if deleted {
+            if gone {
                 continue;
             }
             shards.sort_unstable();
@@ -258,7 +267,7 @@ impl Reconciled {
                 sum = sum.wrapping_add(shard.last().map_or(0, |(_, _, count)| *count));
             }
             if let Some(found) = self.found.get_mut(*place) {
-                *found = Found::Counter(sum.to_be_bytes(), timestamp);
+                *found = Found::Counter(sum.to_be_bytes(), written);
                 self.touched.push(*place);
             }
         }
@@ -307,7 +316,7 @@ fn prefers_second(
     second: CellAt,
     ties: Ties,
     now: i64,
-    tied: &mut u64,
+    met: &mut u64,
 ) -> bool {
     let (Some((a_row, a)), Some((b_row, b))) = (versions.cell(first), versions.cell(second)) else {
         return false;
@@ -319,7 +328,7 @@ fn prefers_second(
     if (a.time, a.ttl, a_value) == (b.time, b.ttl, b_value) {
         return false;
     }
-    *tied += 1;
+    *met += 1;
     match ties {
         Ties::V3 => {
             let signed = |bytes: &[u8]| bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<_>>();

@@ -45,7 +45,8 @@ impl<'r> Row<'r> {
 
     /// Value of one clustering column, by its place among them; `None` for null and without a row.
     pub fn clustering(&self, place: usize) -> Option<&'r [u8]> {
-        let row = self.rows.here.and_then(|cursor| self.rows.cursors.get(cursor)).map(|cursor| &cursor.current)?;
+        let row =
+            self.rows.here.and_then(|cursor| self.rows.cursors.get(cursor)).map(|cursor| &cursor.current)?;
         row.at.value(place, &row.bytes)
     }
 
@@ -70,7 +71,8 @@ impl<'r> Row<'r> {
                 _ => None,
             }
         });
-        let cells = found.into_iter().flat_map(|(versions, list)| list.iter().map(move |(_, at)| (versions, *at)));
+        let cells =
+            found.into_iter().flat_map(|(versions, list)| list.iter().map(move |(_, at)| (versions, *at)));
         cells.filter_map(|(versions, at)| live_cell(versions, at))
     }
 
@@ -94,7 +96,7 @@ impl<'r> Row<'r> {
     }
 
     /// Writes a collection out of its elements.
-    fn write_elements(&self, place: usize, ty: &Type, to: &mut Vec<u8>) -> Option<()> {
+    fn write_elements(self, place: usize, ty: &Type, to: &mut Vec<u8>) -> Option<()> {
         let frame = to.len();
         to.extend([0; 4]);
         if let Type::Udt(_, fields) = ty {
@@ -125,11 +127,11 @@ impl<'r> Row<'r> {
         Some(())
     }
 
-    fn column(&self, place: usize) -> Option<&'r Resolved> {
+    fn column(self, place: usize) -> Option<&'r Resolved> {
         self.rows.table.columns.get(place)
     }
 
-    fn side(&self, column: &Resolved) -> (Versions<'r>, &'r Reconciled) {
+    fn side(self, column: &Resolved) -> (Versions<'r>, &'r Reconciled) {
         let (which, reconciled) = match column.kind {
             ColumnKind::Static => (Which::Statics, &self.rows.statics),
             _ => (Which::Current, &self.rows.row),

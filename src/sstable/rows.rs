@@ -81,7 +81,7 @@ pub struct Rows {
     /// Cursors of which the row on loan was made.
     versions: Vec<usize>,
     state: State,
-    rows: u64,
+    given: u64,
 }
 
 /// A cursor in the present partition.
@@ -116,7 +116,11 @@ impl Rows {
         let asks = tokens != Tokens::default() || table.members.len() > SIDE_BY_SIDE;
         let mut waiting = Vec::new();
         for (place, member) in table.members.iter().enumerate() {
-            let (first, last) = if asks { member.sstable.index.tokens(&member.sstable.data, &member.encoding)? } else { (i64::MIN, i64::MAX) };
+            let (first, last) = if asks {
+                member.sstable.index.tokens(&member.sstable.data, &member.encoding)?
+            } else {
+                (i64::MIN, i64::MAX)
+            };
             if !tokens.begins_after(last) && !tokens.ends_before(first) {
                 waiting.push((first, place));
             }
@@ -134,11 +138,15 @@ impl Rows {
     ) -> Result<Self> {
         let mut cursors = Vec::new();
         for member in &table.members {
-            let Some(partition) = member.sstable.index.find(&member.sstable.data, &member.encoding, key)? else {
+            let Some(partition) = member.sstable.index.find(&member.sstable.data, &member.encoding, key)?
+            else {
                 continue;
             };
-            let mut cursor =
-                Cursor::new(Arc::clone(&member.sstable.data), Arc::clone(&member.encoding), partition.position())?;
+            let mut cursor = Cursor::new(
+                Arc::clone(&member.sstable.data),
+                Arc::clone(&member.encoding),
+                partition.position(),
+            )?;
             if cursor.next_partition()? && cursor.key == key {
                 if let Some(after) = &after {
                     partition.enter(&mut cursor, after)?;
@@ -174,7 +182,7 @@ impl Rows {
             here: None,
             versions: Vec::new(),
             state: State::Between,
-            rows: 0,
+            given: 0,
         }
     }
 
@@ -195,7 +203,7 @@ impl Rows {
 
     /// Live rows given so far.
     pub fn count(&self) -> u64 {
-        self.rows
+        self.given
     }
 
     /// A cursor at the present partition.
@@ -220,14 +228,14 @@ impl Rows {
                 State::Inside(given) => {
                     if self.next_in_partition()? {
                         self.state = State::Inside(true);
-                        self.rows += 1;
+                        self.given += 1;
                         return Ok(true);
                     }
                     self.here = None;
                     self.row.clear();
                     if !given && self.slice.is_none() && self.statics_live {
                         self.state = State::Inside(true);
-                        self.rows += 1;
+                        self.given += 1;
                         return Ok(true);
                     }
                     self.leave_partition()?;
@@ -276,7 +284,9 @@ impl Rows {
         match &least.encoding.header.key {
             Type::Composite(types) => {
                 if key_parts(&least.key, types.len(), &mut self.key_parts).is_none() {
-                    return Err(least.input().damaged("a partition key before this place is not made of its columns"));
+                    return Err(least
+                        .input()
+                        .damaged("a partition key before this place is not made of its columns"));
                 }
             }
             _ => self.key_parts.push(0..least.key.len()),
@@ -288,10 +298,14 @@ impl Rows {
 
     /// Makes the static columns of the partition.
     fn make_statics(&mut self) -> Result<()> {
-        let with_statics = |standing: &&Standing| {
-            self.cursors.get(standing.cursor).is_some_and(|cursor| cursor.has_statics)
-        };
+        let with_statics =
+            |standing: &&Standing| self.cursors.get(standing.cursor).is_some_and(|cursor| cursor.has_statics);
         let of: Vec<_> = self.group.iter().filter(with_statics).map(|standing| standing.cursor).collect();
+        self.statics_live = false;
+        if of.is_empty() {
+            self.statics.clear();
+            return Ok(());
+        }
         let versions = Versions { cursors: &self.cursors, which: Which::Statics };
         let (columns, ties) = (&self.table.columns, self.table.ties());
         self.statics_live = self.statics.reconcile(versions, &of, self.deletion, columns, ties, self.now)?;
@@ -315,7 +329,8 @@ impl Rows {
             };
             if let Some((after, upto)) = &self.slice {
                 let place = first.current.place();
-                let compare = |bound: &Bound| Clustering::compare(first.clustering_types(), place, bound.place());
+                let compare =
+                    |bound: &Bound| Clustering::compare(first.clustering_types(), place, bound.place());
                 if upto.as_ref().is_some_and(|upto| compare(upto).is_gt()) {
                     return Ok(false);
                 }

@@ -80,7 +80,9 @@ impl Statistics {
         let find = |kind| {
             let found = components.iter().find(|component| component.kind == kind);
             let missing = || Error::damaged(&file.name, 0, format!("lists no component of type {kind}"));
-            found.map(|component| Bytes::new(component.bytes, &file.name, component.offset)).ok_or_else(missing)
+            found
+                .map(|component| Bytes::new(component.bytes, &file.name, component.offset))
+                .ok_or_else(missing)
         };
         let mut validation = find(VALIDATION)?;
         let name = validation.short_bytes()?;
@@ -169,7 +171,8 @@ fn summary(bytes: &mut Bytes) -> Result<Summary> {
 fn header(bytes: &mut Bytes, version: Version, file: &Arc<str>) -> Result<Header> {
     let min_timestamp = EPOCH_MICROS.wrapping_add(bytes.vint()?.cast_signed());
     let min_local_time = local_time(EPOCH_SECONDS, bytes.vint()?, version);
-    let min_ttl = i64::try_from(bytes.vint()?).map_err(|_| bytes.damaged("a time to live beyond all bounds"))?;
+    let min_ttl =
+        i64::try_from(bytes.vint()?).map_err(|_| bytes.damaged("a time to live beyond all bounds"))?;
     let key = ty(bytes, file)?;
     let count = bytes.vint()?;
     let clustering = (0..count).map(|_| ty(bytes, file)).collect::<Result<_>>()?;

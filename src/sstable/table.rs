@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::decode::{ColumnPlan, Encoding};
 use super::descriptor::{Component, Version};
 use super::error::{Error, ErrorKind, Result};
 use super::marshal::Type;
+use super::open::SsTable;
 use super::order;
 use super::rows::{Bound, Rows, Tokens};
-use super::sstable::SsTable;
 use super::statistics::HeaderColumn;
-use super::unfiltered::{ColumnPlan, Deletion, Encoding};
+use super::unfiltered::Deletion;
 
 /// Place of a column in the primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,13 +186,18 @@ impl Table {
             }
             for (column, ty) in columns.into_iter().zip(types) {
                 if ascending(ty) != ascending(&column.ty) {
-                    let what = format!("the {kind} key column {} is {ty} here, and {} in the table", column.name, column.ty);
+                    let what = format!(
+                        "the {kind} key column {} is {ty} here, and {} in the table",
+                        column.name, column.ty
+                    );
                     return Err(mismatch(what));
                 }
             }
         }
         if header.clustering != self.clustering_types {
-            return Err(mismatch("the clustering columns are not in the order they have in other files".into()));
+            return Err(mismatch(
+                "the clustering columns are not in the order they have in other files".into(),
+            ));
         }
         if let Some(ty) = header.clustering.iter().find(|ty| !order::is_ordered(ty)) {
             let what = format!("rows in the order of {ty} are not read here");
@@ -205,7 +211,10 @@ impl Table {
                 }
                 Some((place, wanted)) if column.ty.reads_as(&wanted.ty) => Some(place),
                 Some((_, wanted)) => {
-                    let what = format!("the column {} is {} here, and {} in the table", column.name, column.ty, wanted.ty);
+                    let what = format!(
+                        "the column {} is {} here, and {} in the table",
+                        column.name, column.ty, wanted.ty
+                    );
                     return Err(mismatch(what));
                 }
                 None if dropped.contains_key(&column.name) => None,
@@ -233,7 +242,9 @@ impl Table {
                 dropped: Deletion { at, time: 0 },
             })
         };
-        let plans = |columns: &[HeaderColumn], kind| columns.iter().map(|column| plan(column, kind)).collect::<Result<_>>();
+        let plans = |columns: &[HeaderColumn], kind| {
+            columns.iter().map(|column| plan(column, kind)).collect::<Result<_>>()
+        };
         Ok(Encoding {
             version: sstable.descriptor.version,
             statics: plans(&header.statics, ColumnKind::Static)?,

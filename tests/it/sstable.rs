@@ -4,10 +4,13 @@ mod compare;
 mod damage;
 mod node;
 mod shapes;
+mod speed;
 
-use compare::{assert_same, assert_same_in_ranges, assert_same_in_slices, describe, now, open, rows, selected};
-use kongferry::sstable::Tokens;
+use compare::{
+    assert_same, assert_same_in_ranges, assert_same_in_slices, describe, now, open, rows, selected,
+};
 use damage::assert_noticed;
+use kongferry::sstable::Tokens;
 use node::{Node, WRITERS, Writer};
 use shapes::{GENERATIONS, shapes};
 

@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::sstable::bytes::zigzag;
+use crate::sstable::decode::{Encoding, partition_deletion};
 use crate::sstable::error::{Error, Result};
 use crate::sstable::file::Stored;
 use crate::sstable::input::{Data, Input};
 use crate::sstable::token::token;
-use crate::sstable::unfiltered::{Deletion, Encoding, Kind, Unfiltered, partition_deletion};
+use crate::sstable::unfiltered::{Deletion, Kind, Unfiltered};
 
 use super::blocks::Blocks;
 use super::{Entry, Neighbours};
@@ -70,7 +71,9 @@ impl Big {
             let token = token(entry.key.as_deref().unwrap_or_default());
             let in_order = match &last {
                 None => entry.position == 0,
-                Some((last, before)) => (last, &before.key) < (&token, &entry.key) && before.position < entry.position,
+                Some((last, before)) => {
+                    (last, &before.key) < (&token, &entry.key) && before.position < entry.position
+                }
             };
             if !in_order {
                 return Err(input.damaged("partitions are out of order before this place"));

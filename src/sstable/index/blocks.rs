@@ -30,7 +30,8 @@ impl Blocks {
     /// Where a block begins, and the deletion that spans that place.
     pub(in super::super) fn get(&self, block: usize) -> Option<(u64, Deletion)> {
         let offset = *self.offsets.get(block)?;
-        let open = self.open.binary_search_by_key(&block, |(of, _)| *of).ok().and_then(|at| self.open.get(at));
+        let open =
+            self.open.binary_search_by_key(&block, |(of, _)| *of).ok().and_then(|at| self.open.get(at));
         Some((offset, open.map_or(Deletion::LIVE, |(_, open)| *open)))
     }
 }

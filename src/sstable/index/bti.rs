@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use crate::sstable::bytes::{Bytes, zigzag};
+use crate::sstable::decode::Encoding;
 use crate::sstable::error::Result;
 use crate::sstable::file::Stored;
 use crate::sstable::input::Data;
-use crate::sstable::unfiltered::{Deletion, Encoding};
+use crate::sstable::unfiltered::Deletion;
 
 use super::blocks::Blocks;
 use super::trie::{Node, Trie, signed};
@@ -35,15 +36,18 @@ impl Bti {
         let at = partitions.size.saturating_sub(24);
         partitions.read_into(&mut footer, at, 24)?;
         let mut bytes = Bytes::new(&footer, file, at);
-        let mut positive = || bytes.i64().and_then(|n| u64::try_from(n).map_err(|_| bytes.damaged("a negative number")));
+        let mut positive =
+            || bytes.i64().and_then(|n| u64::try_from(n).map_err(|_| bytes.damaged("a negative number")));
         let (keys_at, count, root) = (positive()?, positive()?, positive()?);
         let mut keys = Vec::new();
         let size = at.checked_sub(keys_at).filter(|size| *size <= 4 + 2 * u64::from(u16::MAX));
-        let Some(size) = size else { return Err(bytes.damaged("the first and last key are not before this place")) };
+        let Some(size) = size else {
+            return Err(bytes.damaged("the first and last key are not before this place"));
+        };
         partitions.read_into(&mut keys, keys_at, size)?;
         let mut bytes = Bytes::new(&keys, file, keys_at);
         let (first, last) = (bytes.short_bytes()?.to_vec(), bytes.short_bytes()?.to_vec());
-        Ok(Self { root, count, first, last, rows, partitions })
+        Ok(Self { partitions, rows, root, count, first, last })
     }
 
     pub(super) fn file(&self) -> &Arc<str> {
@@ -65,7 +69,12 @@ impl Bti {
     }
 
     /// The last partition with a token up to `bound`, and the one that follows.
-    pub(super) fn neighbours(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, bound: i64) -> Result<Neighbours> {
+    pub(super) fn neighbours(
+        &self,
+        data: &Arc<Data>,
+        encoding: &Arc<Encoding>,
+        bound: i64,
+    ) -> Result<Neighbours> {
         let mut sought = [0; 10];
         let [first, number @ .., last] = &mut sought;
         *first = NEXT_PART;
@@ -95,13 +104,16 @@ impl Bti {
             }
         }
         let mut outermost = |position: Option<u64>, last| -> Result<Option<Entry>> {
-            position.map(|position| trie.outermost(position, last).and_then(|node| self.entry(&node))).transpose()
+            position
+                .map(|position| trie.outermost(position, last).and_then(|node| self.entry(&node)))
+                .transpose()
         };
         // Keys are cut short in the trie: whether this one is below or above only the data can tell.
         if let Some(node) = on_the_way {
             let entry = self.entry(&node)?;
             let is_floor = {
-                let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position.min(data.length))?;
+                let mut cursor =
+                    Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position.min(data.length))?;
                 cursor.next_partition()? && cursor.token <= bound
             };
             return Ok(if is_floor {
@@ -148,7 +160,9 @@ impl Bti {
         let mut nodes = self.rows.size;
         while let Some(position) = ahead.pop() {
             let node = trie.node(position)?;
-            nodes = nodes.checked_sub(1).ok_or_else(|| trie.damaged(position, "a trie has more nodes than bytes"))?;
+            nodes = nodes
+                .checked_sub(1)
+                .ok_or_else(|| trie.damaged(position, "a trie has more nodes than bytes"))?;
             ahead.extend(node.children.iter().rev().map(|(_, child)| *child));
             if node.flags != 0 {
                 let wrong = || trie.damaged(position, "the place of a block of rows is none");
@@ -177,4 +191,3 @@ fn block(node: &Node) -> Option<(u64, Deletion)> {
     let time = u32::from_be_bytes(*rest.first_chunk()?);
     Some((offset, Deletion { at: i64::from_be_bytes(*at), time: time.into() }))
 }
-

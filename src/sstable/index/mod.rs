@@ -11,13 +11,13 @@ mod trie;
 use std::sync::{Arc, OnceLock};
 
 use crate::sstable::cursor::Cursor;
+use crate::sstable::decode::Encoding;
 use crate::sstable::descriptor::{Component, Descriptor, Format};
 use crate::sstable::error::{Error, ErrorKind, Result};
 use crate::sstable::file::{Folder, Stored};
 use crate::sstable::input::Data;
 use crate::sstable::rows::Bound;
 use crate::sstable::token::token;
-use crate::sstable::unfiltered::Encoding;
 
 use blocks::Blocks;
 
@@ -66,7 +66,11 @@ pub(super) struct Partition<'i> {
 
 impl Index {
     /// Opens the index of an SSTable that has so many partitions.
-    pub(super) fn open(folder: &(impl Folder + ?Sized), descriptor: &Descriptor, partitions: u64) -> Result<Self> {
+    pub(super) fn open(
+        folder: &(impl Folder + ?Sized),
+        descriptor: &Descriptor,
+        partitions: u64,
+    ) -> Result<Self> {
         let file = |component| Stored::require(folder, &descriptor.file(component));
         let layout = match descriptor.version.format() {
             Format::Big => Layout::Big(big::Big::new(file(Component::Index)?)),
@@ -114,7 +118,9 @@ impl Index {
 
     /// A place in the data before which all partitions have tokens up to `token`, and from which on partitions can be read.
     pub(super) fn floor(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, bound: i64) -> Result<u64> {
-        let Neighbours { floor: Some(floor), next } = self.neighbours(data, encoding, bound)? else { return Ok(0) };
+        let Neighbours { floor: Some(floor), next } = self.neighbours(data, encoding, bound)? else {
+            return Ok(0);
+        };
         // Partitions stand in order, so all before this one have smaller tokens.
         if self.confirmed(data, encoding, &floor)?.token > bound {
             return Err(self.disagrees(floor.position));

@@ -137,9 +137,9 @@ fn pointer(list: &[u8], half_bytes: usize, n: usize) -> Option<u64> {
     let begin = n * half_bytes;
     let bytes = list.get(begin / 2..(begin + half_bytes).div_ceil(2))?;
     let number = number(bytes);
-    Some(if half_bytes % 2 == 0 {
+    Some(if half_bytes.is_multiple_of(2) {
         number
-    } else if begin % 2 == 0 {
+    } else if begin.is_multiple_of(2) {
         number >> 4
     } else {
         number & 0xfff

@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use scylla::deserialize::row::ColumnIterator;
 use scylla::statement::unprepared::Statement;
 
-use kongferry::sstable::{Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens};
+use kongferry::sstable::{
+    Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens,
+};
 
 use super::node::Node;
 
@@ -45,8 +47,8 @@ async fn raw(node: &Node, cql: &str) -> Vec<Vec<Option<Vec<u8>>>> {
     rows
 }
 
-fn text(cell: &Option<Vec<u8>>) -> String {
-    String::from_utf8(cell.clone().unwrap_or_default()).unwrap()
+fn text(cell: Option<&Vec<u8>>) -> String {
+    String::from_utf8(cell.cloned().unwrap_or_default()).unwrap()
 }
 
 /// Reads what the server knows of a table.
@@ -59,14 +61,14 @@ pub async fn describe(node: &Node, keyspace: &str, table: &str) -> Described {
         .await
         .iter()
         .map(|row| {
-            let kind = match text(&row[1]).as_str() {
+            let kind = match text(row[1].as_ref()).as_str() {
                 "partition_key" => ColumnKind::PartitionKey,
                 "clustering" => ColumnKind::Clustering,
                 "static" => ColumnKind::Static,
                 _ => ColumnKind::Regular,
             };
             let position = i32::from_be_bytes(row[2].clone().unwrap().try_into().unwrap());
-            (kind, position, text(&row[0]), text(&row[3]))
+            (kind, position, text(row[0].as_ref()), text(row[3].as_ref()))
         })
         .collect();
     columns.sort_by_key(|(_, position, name, _)| (*position, name.clone()));
@@ -75,9 +77,12 @@ pub async fn describe(node: &Node, keyspace: &str, table: &str) -> Described {
          WHERE keyspace_name = '{keyspace}' AND table_name = '{table}'"
     );
     let dropped = raw(node, &cql).await;
-    let micros = |cell: &Option<Vec<u8>>| i64::from_be_bytes(cell.clone().unwrap().try_into().unwrap()) * 1000;
-    let dropped: BTreeMap<_, _> = dropped.iter().map(|row| (text(&row[0]), micros(&row[1]))).collect();
-    let open = |ty: &str| ["list<", "set<", "map<", "counter", "address"].iter().any(|begin| ty.starts_with(begin));
+    let micros =
+        |cell: Option<&Vec<u8>>| i64::from_be_bytes(cell.unwrap().clone().try_into().unwrap()) * 1000;
+    let dropped: BTreeMap<_, _> =
+        dropped.iter().map(|row| (text(row[0].as_ref()), micros(row[1].as_ref()))).collect();
+    let open =
+        |ty: &str| ["list<", "set<", "map<", "counter", "address"].iter().any(|begin| ty.starts_with(begin));
     let timed = columns
         .iter()
         .map(|(kind, _, _, ty)| matches!(kind, ColumnKind::Static | ColumnKind::Regular) && !open(ty))
@@ -181,7 +186,8 @@ pub fn try_rows(mut rows: Rows, described: &Described) -> Result<Vec<Read>, Erro
     let clustering = columns.iter().filter(|column| column.kind == ColumnKind::Clustering).count();
     let mut all = Vec::new();
     while let Some(row) = rows.next_row()? {
-        let values = || (0..clustering).map(|place| row.clustering(place).unwrap_or_default().to_vec()).collect();
+        let values =
+            || (0..clustering).map(|place| row.clustering(place).unwrap_or_default().to_vec()).collect();
         all.push(Read {
             token: row.token(),
             key: row.partition_key().to_vec(),
@@ -222,7 +228,8 @@ pub fn assert_same_in_slices(table: &Arc<Table>, described: &Described, now: i64
         let step = partition.len().div_ceil(25).max(1);
         let mut read = Vec::new();
         let mut after: Option<Vec<&[u8]>> = None;
-        let ends = ends.step_by(step).map(|values| Some(values.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+        let ends =
+            ends.step_by(step).map(|values| Some(values.iter().map(Vec::as_slice).collect::<Vec<_>>()));
         for upto in ends.chain([None]) {
             let slice = table.slice(key, after.as_deref(), upto.as_deref(), now).unwrap();
             read.extend(rows(slice, described));
@@ -237,7 +244,8 @@ pub fn assert_same_in_slices(table: &Arc<Table>, described: &Described, now: i64
 /// Compares row by row and names the first difference.
 pub fn assert_same(what: &str, described: &Described, expected: &[Vec<Cell>], found: &[Read]) {
     for (n, (expected, found)) in expected.iter().zip(found).enumerate() {
-        for ((column, expected), found) in described.definition.columns.iter().zip(expected).zip(&found.cells) {
+        for ((column, expected), found) in described.definition.columns.iter().zip(expected).zip(&found.cells)
+        {
             assert_eq!(expected, found, "{what}: row {n}, column {}", column.name);
         }
     }

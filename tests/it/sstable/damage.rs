@@ -25,7 +25,10 @@ pub fn files(dir: &Path) -> Files {
     for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {
-            files.insert(entry.file_name().into_string().unwrap(), Arc::new(std::fs::read(entry.path()).unwrap()));
+            files.insert(
+                entry.file_name().into_string().unwrap(),
+                Arc::new(std::fs::read(entry.path()).unwrap()),
+            );
         }
     }
     files
@@ -61,7 +64,9 @@ fn read(files: &Files, described: &Described, now: i64, whole: &[Read]) -> Resul
 }
 
 fn largest(whole: &[Read]) -> &[Read] {
-    let partitions = whole.chunk_by(|a, b| a.key == b.key).filter(|rows| rows[0].clustering.as_ref().is_some_and(|values| !values.is_empty()));
+    let partitions = whole
+        .chunk_by(|a, b| a.key == b.key)
+        .filter(|rows| rows[0].clustering.as_ref().is_some_and(|values| !values.is_empty()));
     partitions.max_by_key(|rows| rows.len()).unwrap_or_default()
 }
 
@@ -70,27 +75,28 @@ pub fn assert_noticed(what: &str, dir: &Path, described: &Described, now: i64, w
     let original = files(dir);
     let expected = [whole.to_vec(), whole.to_vec(), largest(whole).to_vec()];
     let mut seed = 42_u64;
-    let mut dice = move |below: usize| {
+    let mut roll = move |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap() % below.max(1)
     };
     let mut tally = Tally::default();
     for (name, bytes) in &original {
-        let read_at_all = !["Filter.db", "Summary.db", "manifest.json", "schema.cql"].iter().any(|end| name.ends_with(end));
+        let read_at_all =
+            !["Filter.db", "Summary.db", "manifest.json", "schema.cql"].iter().any(|end| name.ends_with(end));
         if !read_at_all || bytes.is_empty() {
             continue;
         }
         // The numbers that say where a file's parts are stand at its ends.
         let rolls = if bytes.len() < 100 { 16 } else { 40 };
-        let mut changes: Vec<(String, Option<Vec<u8>>)> = vec![("removed".into(), None)];
+        let mut damages: Vec<(String, Option<Vec<u8>>)> = vec![("removed".into(), None)];
         for n in 0..rolls {
             let mut changed = (**bytes).clone();
             let at = match n % 4 {
-                0 => dice(bytes.len().min(64)),
-                1 => bytes.len() - 1 - dice(bytes.len().min(64)),
-                _ => dice(bytes.len()),
+                0 => roll(bytes.len().min(64)),
+                1 => bytes.len() - 1 - roll(bytes.len().min(64)),
+                _ => roll(bytes.len()),
             };
-            let change = match n % 5 {
+            let how = match n % 5 {
                 0 => {
                     changed.truncate(at);
                     format!("cut off at {at}")
@@ -100,27 +106,28 @@ pub fn assert_noticed(what: &str, dir: &Path, described: &Described, now: i64, w
                     format!("byte {at} is all ones")
                 }
                 2 => {
-                    let other = dice(bytes.len());
+                    let other = roll(bytes.len());
                     changed.swap(at, other);
                     format!("bytes {at} and {other} are swapped")
                 }
                 _ => {
-                    changed[at] ^= 1 << dice(8);
+                    changed[at] ^= 1 << roll(8);
                     format!("a bit of byte {at} is flipped")
                 }
             };
             if changed != **bytes {
-                changes.push((change, Some(changed)));
+                damages.push((how, Some(changed)));
             }
         }
-        for (change, changed) in changes {
+        for (how, changed) in damages {
             let mut files = original.clone();
             match changed {
                 Some(changed) => drop(files.insert(name.clone(), Arc::new(changed))),
                 None => drop(files.remove(name)),
             }
-            let what = format!("{what}: {name}, {change}");
-            let outcome = catch_unwind(|| read(&files, described, now, whole)).unwrap_or_else(|_| panic!("{what}: panic"));
+            let what = format!("{what}: {name}, {how}");
+            let outcome = catch_unwind(|| read(&files, described, now, whole))
+                .unwrap_or_else(|_| panic!("{what}: panic"));
             // The oldest Statistics.db has no checksum: another time base or column order cannot be seen.
             let unprotected = name.ends_with("Statistics.db") && name.starts_with('m');
             match outcome {

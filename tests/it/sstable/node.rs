@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// What writes the files: a line of Cassandra, with or without what 5.0 has new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +53,16 @@ fn run(command: &mut Command) -> String {
 
 impl Node {
     pub async fn start(writer: Writer) -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let turn = TURN.lock().await;
         let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/run").join(process::id().to_string());
         let dir = runs.join(format!("sstable-{}", writer.name));
         let mut start = script();
-        start.args(["start", writer.line]).arg(&dir).args(["--volatile", "--parent", &process::id().to_string()]);
+        start.args(["start", writer.line]).arg(&dir).args([
+            "--volatile",
+            "--parent",
+            &process::id().to_string(),
+        ]);
         for setting in writer.settings {
             start.args(["--set", setting]);
         }
@@ -90,7 +94,11 @@ impl Node {
     /// Runs one statement.
     pub async fn cql(&self, statement: &str) {
         if let Err(error) = self.session.query_unpaged(statement, ()).await {
-            if std::env::var_os("DEV").is_some() { eprintln!("CQLERR {statement}: {error}"); } else { panic!("{statement}: {error}"); }
+            if std::env::var_os("DEV").is_some() {
+                eprintln!("CQLERR {statement}: {error}");
+            } else {
+                panic!("{statement}: {error}");
+            }
         }
     }
 }

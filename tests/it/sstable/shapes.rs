@@ -34,10 +34,11 @@ impl Dice {
     fn uuid(&mut self, of: u64) -> String {
         let n = self.roll(of);
         let mut mixed = Dice(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1);
-        let (a, b, c, d, e) =
-            (mixed.roll(1 << 30) * 5 % (1 << 32), mixed.roll(1 << 16), mixed.roll(1 << 12), mixed.roll(1 << 14), mixed.roll(1 << 30));
+        let mut digits = |bits: u32| mixed.roll(1 << bits);
+        let (time, rest) =
+            (digits(30) * 5 % (1 << 32), [digits(16), digits(12), digits(14) | 0x8000, digits(30)]);
         let version = [4, 4, 1, 7][usize::try_from(n % 4).unwrap()];
-        format!("{a:08x}-{b:04x}-{version:x}{c:03x}-{:04x}-{e:012x}", d | 0x8000)
+        format!("{time:08x}-{:04x}-{version:x}{:03x}-{:04x}-{:012x}", rest[0], rest[1], rest[2], rest[3])
     }
 }
 
@@ -85,11 +86,14 @@ fn expiring() -> Shape {
             1 => "USING TTL 1",
             _ => "",
         };
-        generations[0]
-            .push(format!("INSERT INTO @ (id, key, n, tags) VALUES ({id}, 'key {n}', {n}, ['x', 'y']) {ttl}"));
+        generations[0].push(format!(
+            "INSERT INTO @ (id, key, n, tags) VALUES ({id}, 'key {n}', {n}, ['x', 'y']) {ttl}"
+        ));
         match n % 7 {
             0 => generations[1].push(format!("UPDATE @ USING TTL 1 SET key = 'short' WHERE id = {id}")),
-            1 => generations[1].push(format!("UPDATE @ USING TTL 70000 SET key = 'long', tags = tags + ['z'] WHERE id = {id}")),
+            1 => generations[1].push(format!(
+                "UPDATE @ USING TTL 70000 SET key = 'long', tags = tags + ['z'] WHERE id = {id}"
+            )),
             2 => generations[1].push(format!("UPDATE @ SET n = 7 WHERE id = {id}")),
             3 => generations[2].push(format!("INSERT INTO @ (id) VALUES ({id}) USING TTL 50000")),
             4 => generations[2].push(format!("INSERT INTO @ (id) VALUES ({id})")),
@@ -130,14 +134,22 @@ fn routes() -> Shape {
     }
     for at in [10, 200, 300] {
         let (low, high) = (&ids[at], &ids[at + 1]);
-        generations[2].push(format!("DELETE FROM @ WHERE partition = 'routes' AND id > {low} AND id <= {high}"));
-        generations[3].push(format!("INSERT INTO @ (partition, id, name) VALUES ('routes', {high}, 'in the range')"));
+        generations[2]
+            .push(format!("DELETE FROM @ WHERE partition = 'routes' AND id > {low} AND id <= {high}"));
+        generations[3]
+            .push(format!("INSERT INTO @ (partition, id, name) VALUES ('routes', {high}, 'in the range')"));
     }
     let bounds = "00000000-0000-1000-8000-000000000000 AND id < 2fffffff-0000-1000-8000-000000000000";
     generations[1].push(format!("DELETE FROM @ WHERE partition = 'routes' AND id >= {bounds}"));
     generations[2].push("DELETE FROM @ WHERE partition = 'gone'".into());
-    generations[0].push("INSERT INTO @ (partition, id, name) VALUES ('gone', 00000000-0000-4000-8000-000000000001, 'x')".into());
-    generations[3].push("INSERT INTO @ (partition, id, name) VALUES ('gone', 00000000-0000-4000-8000-000000000002, 'y')".into());
+    generations[0].push(
+        "INSERT INTO @ (partition, id, name) VALUES ('gone', 00000000-0000-4000-8000-000000000001, 'x')"
+            .into(),
+    );
+    generations[3].push(
+        "INSERT INTO @ (partition, id, name) VALUES ('gone', 00000000-0000-4000-8000-000000000002, 'y')"
+            .into(),
+    );
     let columns = "partition text, id uuid, name text, paths set<text>, headers map<text, frozen<set<uuid>>>, filler text, \
                    PRIMARY KEY (partition, id)";
     shape("routes", columns, "", generations)
@@ -200,13 +212,20 @@ fn natives() -> Shape {
                  blobAsBoolean(0x), blobAsDouble(0x), blobAsTimestamp(0x), blobAsUuid(0x), blobAsDecimal(0x), blobAsVarint(0x), \
                  blobAsInet(0x))";
     let generations = vec![
-        vec![full.into(), "INSERT INTO @ (id) VALUES (3)".into(), "INSERT INTO @ (id, la) VALUES (4, [1, 2, 3, 4])".into()],
+        vec![
+            full.into(),
+            "INSERT INTO @ (id) VALUES (3)".into(),
+            "INSERT INTO @ (id, la) VALUES (4, [1, 2, 3, 4])".into(),
+        ],
         vec![
             empty.into(),
             "UPDATE @ SET la[1] = 9, la = la + [7] WHERE id = 4".into(),
             "UPDATE @ SET la = [0] + la, ma['y'] = 5, sb = sb - {'9.0.0.1'} WHERE id = 1".into(),
         ],
-        vec!["DELETE la[0] FROM @ WHERE id = 4".into(), "UPDATE @ SET mb[3] = null, tu = null WHERE id = 1".into()],
+        vec![
+            "DELETE la[0] FROM @ WHERE id = 4".into(),
+            "UPDATE @ SET mb[3] = null, tu = null WHERE id = 1".into(),
+        ],
     ];
     shape("natives", columns, "", generations)
 }
@@ -265,7 +284,8 @@ fn counters() -> Shape {
     for n in 0..120 {
         let (p, c, by) = (dice.roll(5), dice.roll(5), dice.roll(1000));
         let sign = if by % 3 == 0 { '-' } else { '+' };
-        generations[n % 3].push(format!("UPDATE @ SET hits = hits {sign} {by}, s = s + 1 WHERE p = {p} AND c = {c}"));
+        generations[n % 3]
+            .push(format!("UPDATE @ SET hits = hits {sign} {by}, s = s + 1 WHERE p = {p} AND c = {c}"));
     }
     generations[1].push("DELETE hits FROM @ WHERE p = 1 AND c = 1".into());
     generations[2].push("DELETE FROM @ WHERE p = 2 AND c = 2".into());
@@ -274,9 +294,15 @@ fn counters() -> Shape {
 
 fn dropped() -> Shape {
     let insert = |from: u32, columns: &str, values: &str| -> Vec<String> {
-        (from..from + 10).map(|n| format!("INSERT INTO @ (p, c, {columns}) VALUES ({}, {n}, {values})", n % 3)).collect()
+        (from..from + 10)
+            .map(|n| format!("INSERT INTO @ (p, c, {columns}) VALUES ({}, {n}, {values})", n % 3))
+            .collect()
     };
-    let mut second = vec!["ALTER TABLE @ DROP back".to_owned(), "ALTER TABLE @ DROP gone".into(), "ALTER TABLE @ DROP bag".into()];
+    let mut second = vec![
+        "ALTER TABLE @ DROP back".to_owned(),
+        "ALTER TABLE @ DROP gone".into(),
+        "ALTER TABLE @ DROP bag".into(),
+    ];
     second.extend(insert(5, "kept", "2"));
     let mut third = vec!["ALTER TABLE @ ADD back text".to_owned(), "ALTER TABLE @ ADD added int".into()];
     third.extend(insert(12, "kept, back, added", "3, 'after', 3"));
@@ -333,20 +359,31 @@ fn compressed(name: &'static str, options: &str) -> Shape {
     let mut dice = Dice(7);
     let mut generations = vec![Vec::new(); 2];
     for n in 0..60 {
-        let noise: String = (0..600).map(|_| format!("{:x}", dice.roll(16))).collect();
+        let noise: String =
+            (0..600).map(|_| char::from(b'a' + u8::try_from(dice.roll(16)).unwrap())).collect();
         let filler = "z".repeat(2000);
-        generations[n % 2].push(format!("INSERT INTO @ (p, c, v, w) VALUES ({}, {n}, '{noise}', '{filler}')", n % 7));
+        generations[n % 2]
+            .push(format!("INSERT INTO @ (p, c, v, w) VALUES ({}, {n}, '{noise}', '{filler}')", n % 7));
     }
-    shape(name, "p int, c int, v text, w text, PRIMARY KEY (p, c)", &format!("compression = {options}"), generations)
+    shape(
+        name,
+        "p int, c int, v text, w text, PRIMARY KEY (p, c)",
+        &format!("compression = {options}"),
+        generations,
+    )
 }
 
 /// A table with rows in the order of `ty`, ascending and descending.
 fn ordered(name: &'static str, ty: &str, values: &[String], descending: bool) -> Shape {
     let mut generations = vec![Vec::new(); 3];
     for (n, value) in values.iter().enumerate() {
-        for generation in 0..3 {
+        for (generation, statements) in generations.iter_mut().enumerate() {
             if (n + generation) % 3 != 0 {
-                generations[generation].push(format!("INSERT INTO @ (p, c, v) VALUES ({}, {value}, {})", n % 2, n * 10 + generation));
+                statements.push(format!(
+                    "INSERT INTO @ (p, c, v) VALUES ({}, {value}, {})",
+                    n % 2,
+                    n * 10 + generation
+                ));
             }
         }
         if n % 5 == 0 {
@@ -358,12 +395,18 @@ fn ordered(name: &'static str, ty: &str, values: &[String], descending: bool) ->
         generations[2].push(format!("DELETE FROM @ WHERE p = 1 AND c < {value}"));
     }
     let order = if descending { "DESC" } else { "ASC" };
-    shape(name, &format!("p int, c {ty}, v int, PRIMARY KEY (p, c)"), &format!("CLUSTERING ORDER BY (c {order})"), generations)
+    shape(
+        name,
+        &format!("p int, c {ty}, v int, PRIMARY KEY (p, c)"),
+        &format!("CLUSTERING ORDER BY (c {order})"),
+        generations,
+    )
 }
 
 fn orders() -> Vec<Shape> {
     let of = |values: &[&str]| -> Vec<String> { values.iter().map(|value| (*value).to_owned()).collect() };
-    let quoted = |values: &[&str]| -> Vec<String> { values.iter().map(|value| format!("'{value}'")).collect() };
+    let quoted =
+        |values: &[&str]| -> Vec<String> { values.iter().map(|value| format!("'{value}'")).collect() };
     let mut dice = Dice(8);
     let ids: Vec<_> = (0..60).map(|_| dice.uuid(1 << 30)).collect();
     let times: Vec<_> = (0..60).map(|_| dice.uuid(1 << 30)).filter(|id| id.as_bytes()[14] == b'1').collect();
@@ -373,32 +416,90 @@ fn orders() -> Vec<Shape> {
         ordered("by_int", "int", &numbers, false),
         ordered("by_int_down", "int", &numbers, true),
         ordered("by_bigint", "bigint", &numbers, true),
-        ordered("by_varint", "varint", &[numbers.clone(), of(&["-99999999999999999999", "99999999999999999999", "65536"])].concat(), false),
+        ordered(
+            "by_varint",
+            "varint",
+            &[numbers.clone(), of(&["-99999999999999999999", "99999999999999999999", "65536"])].concat(),
+            false,
+        ),
         ordered("by_smallint", "smallint", &small, false),
         ordered("by_tinyint", "tinyint", &small, true),
-        ordered("by_double", "double", &of(&["-1e300", "-1.5", "-0.0", "0.0", "1e-300", "2.5", "NaN", "Infinity", "-Infinity"]), false),
-        ordered("by_float", "float", &of(&["-1e30", "-1.5", "-0.0", "0.0", "1e-30", "2.5", "NaN", "Infinity", "-Infinity"]), true),
+        ordered(
+            "by_double",
+            "double",
+            &of(&["-1e300", "-1.5", "-0.0", "0.0", "1e-300", "2.5", "NaN", "Infinity", "-Infinity"]),
+            false,
+        ),
+        ordered(
+            "by_float",
+            "float",
+            &of(&["-1e30", "-1.5", "-0.0", "0.0", "1e-30", "2.5", "NaN", "Infinity", "-Infinity"]),
+            true,
+        ),
         ordered("by_text", "text", &quoted(&["", "a", "ab", "b", "B", "ä", "ö", "zz", "\u{1f600}"]), false),
         ordered("by_text_down", "text", &quoted(&["", "a", "ab", "b", "B", "ä", "ö", "zz"]), true),
-        ordered("by_blob", "blob", &of(&["0x", "0x00", "0x0000", "0x01", "0x7f", "0x80", "0xff", "0xff00"]), false),
+        ordered(
+            "by_blob",
+            "blob",
+            &of(&["0x", "0x00", "0x0000", "0x01", "0x7f", "0x80", "0xff", "0xff00"]),
+            false,
+        ),
         ordered("by_boolean", "boolean", &of(&["true", "false"]), false),
-        ordered("by_timestamp", "timestamp", &of(&["-1000", "0", "1", "1700000000000", "-62135596800000"]), true),
-        ordered("by_date", "date", &quoted(&["1969-12-31", "1970-01-01", "2024-02-29", "0001-01-01", "9999-12-31"]), false),
-        ordered("by_time", "time", &quoted(&["00:00:00", "12:00:00.5", "23:59:59.999999999", "01:02:03"]), true),
-        ordered("by_inet", "inet", &quoted(&["10.0.0.1", "9.0.0.1", "200.0.0.1", "::1", "fe80::1", "0.0.0.0"]), false),
+        ordered(
+            "by_timestamp",
+            "timestamp",
+            &of(&["-1000", "0", "1", "1700000000000", "-62135596800000"]),
+            true,
+        ),
+        ordered(
+            "by_date",
+            "date",
+            &quoted(&["1969-12-31", "1970-01-01", "2024-02-29", "0001-01-01", "9999-12-31"]),
+            false,
+        ),
+        ordered(
+            "by_time",
+            "time",
+            &quoted(&["00:00:00", "12:00:00.5", "23:59:59.999999999", "01:02:03"]),
+            true,
+        ),
+        ordered(
+            "by_inet",
+            "inet",
+            &quoted(&["10.0.0.1", "9.0.0.1", "200.0.0.1", "::1", "fe80::1", "0.0.0.0"]),
+            false,
+        ),
         ordered("by_uuid", "uuid", &ids, false),
         ordered("by_uuid_down", "uuid", &ids, true),
         ordered("by_timeuuid", "timeuuid", &times, false),
         ordered("by_set", "frozen<set<int>>", &of(&["{}", "{1}", "{1, 2}", "{-1}", "{2}", "{-1, 5}"]), false),
         ordered("by_list", "frozen<list<text>>", &of(&["[]", "['a']", "['a', 'b']", "['b']", "['']"]), true),
-        ordered("by_map", "frozen<map<int, int>>", &of(&["{}", "{1: 1}", "{1: 2}", "{1: 1, 2: 1}", "{-1: 0}"]), false),
-        ordered("by_tuple", "frozen<tuple<int, text>>", &of(&["(1, 'a')", "(1, 'b')", "(-1, 'z')", "(null, 'q')", "(5, null)"]), false),
+        ordered(
+            "by_map",
+            "frozen<map<int, int>>",
+            &of(&["{}", "{1: 1}", "{1: 2}", "{1: 1, 2: 1}", "{-1: 0}"]),
+            false,
+        ),
+        ordered(
+            "by_tuple",
+            "frozen<tuple<int, text>>",
+            &of(&["(1, 'a')", "(1, 'b')", "(-1, 'z')", "(null, 'q')", "(5, null)"]),
+            false,
+        ),
     ];
     let mut sets = vec![Vec::new(); 2];
     for (n, id) in ids.iter().enumerate() {
-        sets[n % 2].push(format!("UPDATE @ SET u = u + {{{id}}}, m[{id}] = {n}, i = i + {{{}}} WHERE p = 1", (n * 37) % 50));
+        sets[n % 2].push(format!(
+            "UPDATE @ SET u = u + {{{id}}}, m[{id}] = {n}, i = i + {{{}}} WHERE p = 1",
+            (n * 37) % 50
+        ));
     }
-    shapes.push(shape("element_orders", "p int PRIMARY KEY, u set<uuid>, m map<uuid, int>, i set<varint>", "", sets));
+    shapes.push(shape(
+        "element_orders",
+        "p int PRIMARY KEY, u set<uuid>, m map<uuid, int>, i set<varint>",
+        "",
+        sets,
+    ));
     shapes
 }
 
@@ -425,7 +526,10 @@ pub fn shapes(line: &str) -> Vec<Shape> {
     if line != "3.11" {
         shapes.push(compressed("zstd", "{'class': 'ZstdCompressor', 'chunk_length_in_kb': 16}"));
         shapes.push(compressed("noop", "{'class': 'NoopCompressor'}"));
-        shapes.push(compressed("raw_chunks", "{'class': 'LZ4Compressor', 'chunk_length_in_kb': 4, 'min_compress_ratio': 1.6}"));
+        shapes.push(compressed(
+            "raw_chunks",
+            "{'class': 'LZ4Compressor', 'chunk_length_in_kb': 4, 'min_compress_ratio': 1.6}",
+        ));
     }
     if line == "5.0" {
         let insert = |n: i32| format!("INSERT INTO @ (p, v, w) VALUES ({n}, [1.5, {n}], ['a', 'bb'])");

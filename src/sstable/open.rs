@@ -42,7 +42,8 @@ impl SsTable {
         let stored = Stored::require(folder, &descriptor.file(Component::Statistics))?;
         let statistics = Statistics::read(&stored, descriptor.version)?;
         if statistics.partitioner != MURMUR3 {
-            let what = format!("the partitioner `{}` is not read here", statistics.partitioner.escape_debug());
+            let what =
+                format!("the partitioner `{}` is not read here", statistics.partitioner.escape_debug());
             return Err(Error::whole(ErrorKind::Unsupported, &stored.name, what));
         }
         let data = Arc::new(Data::open(folder, descriptor)?);
@@ -59,7 +60,9 @@ impl SsTable {
     ///
     /// Reading checks each chunk's own checksum, so this finds nothing that reading everything would not.
     pub fn check_digest(&self, folder: &(impl Folder + ?Sized)) -> Result<()> {
-        let Some(digest) = Stored::open(folder, &self.descriptor.file(Component::Digest))? else { return Ok(()) };
+        let Some(digest) = Stored::open(folder, &self.descriptor.file(Component::Digest))? else {
+            return Ok(());
+        };
         let wanted: u32 = text(&digest)?
             .trim()
             .parse()

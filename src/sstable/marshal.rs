@@ -1,5 +1,6 @@
 //! Types of columns, as SSTables name them: Java class names of Cassandra's marshallers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How deep types may be nested. Cassandra's own limit is its stack.
@@ -102,35 +103,40 @@ impl Type {
     }
 
     /// Whether values of `self` can be read as values of `other` as they are: the same type but for `Frozen` inside, names and
-    /// added fields of user-defined types, or one of the widenings that Cassandra once allowed.
+    /// added fields of user-defined types, or the one widening that Cassandra once allowed and that keeps the bytes.
     pub fn reads_as(&self, other: &Self) -> bool {
-        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.reads_as(b));
+        self.is_multi_cell() == other.is_multi_cell() && self.has_bytes_of(other)
+    }
+
+    fn has_bytes_of(&self, other: &Self) -> bool {
+        let all =
+            |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.has_bytes_of(b));
         match (self, other) {
-            (Self::Frozen(a), b) if !b.is_multi_cell() || matches!(b, Self::Frozen(_)) => {
-                a.inside_reads_as(b)
-            }
-            (Self::Reversed(a), Self::Reversed(b)) => a.reads_as(b),
-            (Self::List(a), Self::List(b)) | (Self::Set(a), Self::Set(b)) => a.inside_reads_as(b),
-            (Self::Map(a, x), Self::Map(b, y)) => a.inside_reads_as(b) && x.inside_reads_as(y),
+            (Self::Frozen(a), b) => a.has_bytes_of(b),
+            (a, Self::Frozen(b)) => a.has_bytes_of(b),
+            (Self::Reversed(a), Self::Reversed(b))
+            | (Self::List(a), Self::List(b))
+            | (Self::Set(a), Self::Set(b)) => a.has_bytes_of(b),
+            (Self::Map(a, x), Self::Map(b, y)) => a.has_bytes_of(b) && x.has_bytes_of(y),
             (Self::Udt(_, a), Self::Udt(_, b)) => {
-                a.len() <= b.len() && a.iter().zip(b).all(|((_, a), (_, b))| a.inside_reads_as(b))
+                a.len() <= b.len() && a.iter().zip(b).all(|((_, a), (_, b))| a.has_bytes_of(b))
             }
-            (Self::Tuple(a), Self::Tuple(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.inside_reads_as(b))
-            }
-            (Self::Composite(a), Self::Composite(b)) => all(a, b),
-            (Self::Vector(a, n), Self::Vector(b, m)) => n == m && a.inside_reads_as(b),
+            (Self::Tuple(a), Self::Tuple(b)) | (Self::Composite(a), Self::Composite(b)) => all(a, b),
+            (Self::Vector(a, n), Self::Vector(b, m)) => n == m && a.has_bytes_of(b),
             (Self::Ascii, Self::Text) => true,
             (a, b) => a == b,
         }
     }
 
-    /// [`Type::reads_as`] where both stand inside another type or are frozen, so that `Frozen` means nothing more.
-    fn inside_reads_as(&self, other: &Self) -> bool {
-        fn thawed(ty: &Type) -> &Type {
-            if let Type::Frozen(inner) = ty { thawed(inner) } else { ty }
-        }
-        thawed(self).reads_as(thawed(other))
+    /// The type that CQL names so, such as `map<text, frozen<set<uuid>>>`, with the user-defined types of the keyspace: names
+    /// and types of their fields. Else what is wrong with it.
+    pub fn from_cql(
+        text: &str,
+        user_types: &BTreeMap<String, Vec<(String, String)>>,
+    ) -> Result<Self, String> {
+        let mut parser = Parser { rest: text };
+        let ty = parser.cql(user_types, 0)?;
+        if parser.rest.trim().is_empty() { Ok(ty) } else { Err(format!("`{}` follows a type", parser.rest)) }
     }
 }
 
@@ -224,6 +230,76 @@ impl<'n> Parser<'n> {
         })
     }
 
+    fn cql(
+        &mut self,
+        user_types: &BTreeMap<String, Vec<(String, String)>>,
+        depth: usize,
+    ) -> Result<Type, String> {
+        if depth > DEEPEST {
+            return Err(format!("types are nested more than {DEEPEST} deep"));
+        }
+        let name = self.cql_name()?;
+        if !self.eat('<') {
+            let plain = if name == "varchar" { "text" } else { name.as_str() };
+            if let Some((_, ty)) = NATIVE.iter().find(|(_, ty)| ty.to_string() == plain) {
+                return Ok(ty.clone());
+            }
+            let Some(fields) = user_types.get(&name) else {
+                return Err(format!("the type `{name}` is not read here"));
+            };
+            let field = |(name, ty): &(String, String)| {
+                Ok((name.clone(), Parser { rest: ty }.cql(user_types, depth + 1)?))
+            };
+            return Ok(Type::Udt(name, fields.iter().map(field).collect::<Result<_, String>>()?));
+        }
+        if name == "vector" {
+            let element = self.cql(user_types, depth + 1)?;
+            self.expect(',')?;
+            let count = self.word();
+            self.expect('>')?;
+            let count = count.parse().map_err(|_| format!("a vector of `{count}` elements"))?;
+            return Ok(Type::Vector(Box::new(element), count));
+        }
+        let mut inner = vec![self.cql(user_types, depth + 1)?];
+        while self.eat(',') {
+            inner.push(self.cql(user_types, depth + 1)?);
+        }
+        self.expect('>')?;
+        let mut types = inner.into_iter();
+        let ty = match (name.as_str(), types.next(), types.next(), types.next()) {
+            ("list", Some(element), None, None) => Type::List(Box::new(element)),
+            ("set", Some(element), None, None) => Type::Set(Box::new(element)),
+            ("map", Some(key), Some(value), None) => Type::Map(Box::new(key), Box::new(value)),
+            ("frozen", Some(inner), None, None) => Type::Frozen(Box::new(inner)),
+            ("tuple", first, second, third) => {
+                Type::Tuple(first.into_iter().chain(second).chain(third).chain(types).collect())
+            }
+            _ => return Err(format!("the type `{name}<...>` is not read here")),
+        };
+        Ok(ty)
+    }
+
+    /// A name, in quotes or not.
+    fn cql_name(&mut self) -> Result<String, String> {
+        if !self.eat('"') {
+            return Ok(self.word().to_lowercase());
+        }
+        let mut name = String::new();
+        loop {
+            let end = self.rest.find('"').ok_or("a name has no closing quote")?;
+            let (part, rest) = self.rest.split_at(end);
+            name.push_str(part);
+            self.rest = rest.get(1..).unwrap_or_default();
+            match self.rest.strip_prefix('"') {
+                Some(rest) => {
+                    name.push('"');
+                    self.rest = rest;
+                }
+                None => return Ok(name),
+            }
+        }
+    }
+
     fn udt(&mut self, depth: usize) -> Result<Type, String> {
         self.expect('(')?;
         self.word();
@@ -305,6 +381,28 @@ mod tests {
         assert_eq!(name, "addr");
         let fields: Vec<_> = fields.iter().map(|(name, ty)| (name.as_str(), ty.to_string())).collect();
         assert_eq!(fields, [("zip", "int".to_owned()), ("s", "list<text>".to_owned())]);
+    }
+
+    #[test]
+    fn types_of_cql() {
+        let user_types = BTreeMap::from([
+            ("address".to_owned(), vec![("zip".to_owned(), "int".to_owned())]),
+            ("Odd \" name".to_owned(), vec![("a".to_owned(), "frozen<address>".to_owned())]),
+        ]);
+        let class = format!("{IN}MapType({IN}UTF8Type,{IN}FrozenType({IN}SetType({IN}UUIDType)))");
+        let cql = Type::from_cql("map<text, frozen<set<uuid>>>", &user_types).unwrap();
+        assert_eq!(cql, Type::parse(&class).unwrap());
+        let tuple = Type::from_cql("frozen<tuple<int, varchar, vector<float, 3>>>", &user_types).unwrap();
+        assert_eq!(tuple.to_string(), "frozen<tuple<int, text, vector<float, 3>>>");
+        assert!(Type::from_cql("tuple<int, text, vector<float, 3>>", &user_types).unwrap().reads_as(&tuple));
+        let odd = Type::from_cql("\"Odd \"\" name\"", &user_types).unwrap();
+        assert!(matches!(&odd, Type::Udt(_, fields) if fields.len() == 1) && odd.is_multi_cell());
+        for wrong in
+            ["", "nothing", "list<int", "list<int, int>", "map<int>", "int>", "\"open", "vector<int, x>"]
+        {
+            assert!(Type::from_cql(wrong, &user_types).is_err(), "{wrong}");
+        }
+        assert!(Type::from_cql(&"list<".repeat(100_000), &user_types).is_err());
     }
 
     #[test]

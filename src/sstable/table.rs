@@ -44,6 +44,8 @@ pub struct Definition {
     pub columns: Vec<Column>,
     /// When columns were dropped, microseconds since 1970, by name; also of those added again since.
     pub dropped: BTreeMap<String, i64>,
+    /// Whether columns that are not listed are passed over; else an SSTable that has one is refused.
+    pub some_columns: bool,
 }
 
 /// How cells with equal write times are settled; Cassandra changed the rules.
@@ -116,7 +118,7 @@ impl Table {
         };
         let mut table = Self { columns, key, clustering, clustering_types, members: Vec::new(), ties };
         for sstable in sstables {
-            let encoding = Arc::new(table.encoding(&sstable, &definition.dropped)?);
+            let encoding = Arc::new(table.encoding(&sstable, definition)?);
             table.members.push(Member { sstable, encoding });
         }
         Ok(table)
@@ -168,7 +170,7 @@ impl Table {
     }
 
     /// How the rows of `sstable` become rows of this table, after a check that they can.
-    fn encoding(&self, sstable: &SsTable, dropped: &BTreeMap<String, i64>) -> Result<Encoding> {
+    fn encoding(&self, sstable: &SsTable, definition: &Definition) -> Result<Encoding> {
         let header = &sstable.statistics.header;
         let file = Arc::from(sstable.descriptor.file(Component::Statistics));
         let mismatch = |what: String| Error::whole(ErrorKind::Mismatch, &file, what);
@@ -185,7 +187,7 @@ impl Table {
                 return Err(mismatch(what));
             }
             for (column, ty) in columns.into_iter().zip(types) {
-                if ascending(ty) != ascending(&column.ty) {
+                if !ascending(ty).reads_as(ascending(&column.ty)) {
                     let what = format!(
                         "the {kind} key column {} is {ty} here, and {} in the table",
                         column.name, column.ty
@@ -217,7 +219,7 @@ impl Table {
                     );
                     return Err(mismatch(what));
                 }
-                None if dropped.contains_key(&column.name) => None,
+                None if definition.some_columns || definition.dropped.contains_key(&column.name) => None,
                 None => {
                     let what = format!("the column {} is neither one of the table nor dropped", column.name);
                     return Err(mismatch(what));
@@ -234,7 +236,7 @@ impl Table {
             }
             // Elements of collections always have a length, whatever their type.
             let fixed = if column.ty.is_multi_cell() { None } else { column.ty.fixed_length() };
-            let at = dropped.get(&column.name).copied().unwrap_or(i64::MIN);
+            let at = definition.dropped.get(&column.name).copied().unwrap_or(i64::MIN);
             Ok(ColumnPlan {
                 target,
                 fixed: fixed.and_then(|length| u64::try_from(length).ok()),

@@ -9,7 +9,7 @@ use scylla::deserialize::row::ColumnIterator;
 use scylla::statement::unprepared::Statement;
 
 use kongferry::sstable::{
-    Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens,
+    Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens, Type,
 };
 
 use super::node::Node;
@@ -87,8 +87,22 @@ pub async fn describe(node: &Node, keyspace: &str, table: &str) -> Described {
         .iter()
         .map(|(kind, _, _, ty)| matches!(kind, ColumnKind::Static | ColumnKind::Regular) && !open(ty))
         .collect();
-    let columns = columns.into_iter().map(|(kind, _, name, _)| Column { name, kind, ty: None }).collect();
-    Described { name: table.to_owned(), definition: Definition { columns, dropped }, timed }
+    let fields = vec![
+        ("street".to_owned(), "text".to_owned()),
+        ("number".to_owned(), "int".to_owned()),
+        ("tags".to_owned(), "frozen<set<text>>".to_owned()),
+    ];
+    let user_types = BTreeMap::from([("address".to_owned(), fields)]);
+    let columns = columns.into_iter().map(|(kind, _, name, ty)| {
+        let ty = Some(Type::from_cql(&ty, &user_types).unwrap());
+        Column { name, kind, ty }
+    });
+    let columns = columns.collect();
+    Described {
+        name: table.to_owned(),
+        definition: Definition { columns, dropped, some_columns: false },
+        timed,
+    }
 }
 
 /// The rows in the server's answer, and the second in which it was given; once more when that was not one second.

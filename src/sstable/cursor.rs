@@ -194,29 +194,36 @@ impl Cursor {
 
     /// Whether the row or range end at `position` of the data stands before `bound`. The cursor stays where it is.
     pub(super) fn begins_before(&mut self, position: u64, bound: (&Clustering, &[u8])) -> Result<bool> {
+        if !self.look_at(position)? {
+            return Ok(false);
+        }
+        let order = Clustering::compare(self.clustering_types(), self.current.place(), bound);
+        Ok(order.is_lt())
+    }
+
+    /// Puts the place of the row or range end at `position` of the data into `current`, without going there; false at the end of
+    /// the partition.
+    pub(super) fn look_at(&mut self, position: u64) -> Result<bool> {
         let here = self.input.position();
         self.input.seek(position)?;
         self.current.clear();
         let flags = self.input.u8()?;
         // Tries end with an entry for the end of the partition.
-        if flags & flag::END != 0 {
-            self.input.seek(here)?;
-            return Ok(false);
+        let is_row = flags & flag::END == 0;
+        if is_row {
+            if flags & flag::EXTENDED != 0 {
+                self.input.u8()?;
+            }
+            let encoding = Arc::clone(&self.encoding);
+            if flags & flag::RANGE_END == 0 {
+                let Unfiltered { at, bytes, .. } = &mut self.current;
+                encoding.clustering(&mut self.input, encoding.clustering.len(), &mut at.values, bytes)?;
+            } else {
+                encoding.range_end(&mut self.input, &mut self.current)?;
+            }
         }
-        if flags & flag::EXTENDED != 0 {
-            self.input.u8()?;
-        }
-        let encoding = Arc::clone(&self.encoding);
-        if flags & flag::RANGE_END == 0 {
-            let Unfiltered { at, bytes, .. } = &mut self.current;
-            encoding.clustering(&mut self.input, encoding.clustering.len(), &mut at.values, bytes)?;
-        } else {
-            encoding.range_end(&mut self.input, &mut self.current)?;
-        }
-        let order = Clustering::compare(self.clustering_types(), self.current.place(), bound);
-        self.current.clear();
         self.input.seek(here)?;
-        Ok(order.is_lt())
+        Ok(is_row)
     }
 
     /// Goes to a block of rows inside the partition, where `open` spans the place; not to the first one.

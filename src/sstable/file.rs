@@ -62,6 +62,11 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
 pub trait Folder {
     /// Opens the file of that name; `None` when there is none.
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn ReadAt>>>;
+
+    /// What errors call the file of that name.
+    fn called(&self, name: &str) -> String {
+        name.to_owned()
+    }
 }
 
 impl Folder for Path {
@@ -71,6 +76,10 @@ impl Folder for Path {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn called(&self, name: &str) -> String {
+        self.join(name).display().to_string()
     }
 }
 
@@ -98,14 +107,16 @@ impl Stored {
 
     /// Opens the file `name` of `folder`, `None` when there is none.
     pub(super) fn open(folder: &(impl Folder + ?Sized), name: &str) -> Result<Option<Self>> {
-        let bytes = folder.open(name).map_err(|error| Error::io(&Arc::from(name), None, &error))?;
-        bytes.map(|bytes| Self::new(name, bytes)).transpose()
+        let called = folder.called(name);
+        let bytes =
+            folder.open(name).map_err(|error| Error::io(&Arc::from(called.as_str()), None, &error))?;
+        bytes.map(|bytes| Self::new(&called, bytes)).transpose()
     }
 
     /// Opens a file that has to be there.
     pub(super) fn require(folder: &(impl Folder + ?Sized), name: &str) -> Result<Self> {
         Self::open(folder, name)?
-            .ok_or_else(|| Error::whole(ErrorKind::Missing, &Arc::from(name), "is not there"))
+            .ok_or_else(|| Error::whole(ErrorKind::Missing, &Arc::from(folder.called(name)), "is not there"))
     }
 
     /// Fills `buffer` from `offset`.

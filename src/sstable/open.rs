@@ -21,6 +21,8 @@ pub struct SsTable {
     pub descriptor: Descriptor,
     /// What its Statistics.db says.
     pub statistics: Statistics,
+    /// Name of the file that has its header, for errors.
+    pub(super) header_file: Arc<str>,
     pub(super) data: Arc<Data>,
     pub(super) index: Index,
 }
@@ -48,7 +50,8 @@ impl SsTable {
         }
         let data = Arc::new(Data::open(folder, descriptor)?);
         let index = Index::open(folder, descriptor, statistics.summary.partitions)?;
-        Ok(Self { descriptor: descriptor.clone(), statistics, data, index })
+        let header_file = Arc::clone(&stored.name);
+        Ok(Self { descriptor: descriptor.clone(), statistics, header_file, data, index })
     }
 
     /// Bytes of the rows, after decompression.

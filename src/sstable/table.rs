@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decode::{ColumnPlan, Encoding};
-use super::descriptor::{Component, Version};
+use super::descriptor::Version;
 use super::error::{Error, ErrorKind, Result};
 use super::marshal::Type;
 use super::open::SsTable;
@@ -172,7 +172,7 @@ impl Table {
     /// How the rows of `sstable` become rows of this table, after a check that they can.
     fn encoding(&self, sstable: &SsTable, definition: &Definition) -> Result<Encoding> {
         let header = &sstable.statistics.header;
-        let file = Arc::from(sstable.descriptor.file(Component::Statistics));
+        let file = Arc::clone(&sstable.header_file);
         let mismatch = |what: String| Error::whole(ErrorKind::Mismatch, &file, what);
         let key = match &header.key {
             Type::Composite(types) => types.as_slice(),

@@ -117,6 +117,16 @@ impl Big {
         Ok(found)
     }
 
+    /// All entries. Not for large files.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut input = Input::new(Arc::clone(&self.data));
+        let mut entries = Vec::new();
+        while input.left() > 0 {
+            entries.push(entry(&mut input)?);
+        }
+        Ok(entries)
+    }
+
     /// Reads the list of blocks that begins at `at`.
     pub(super) fn blocks(&self, encoding: &Encoding, at: u64) -> Result<Blocks> {
         let mut input = Input::new(Arc::clone(&self.data));

@@ -151,27 +151,24 @@ impl Bti {
         Ok(Entry { position, key: Some(key), blocks: Some(root) })
     }
 
+    /// All entries. Not for large files.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        Trie::new(&self.partitions).each(self.root, |_, node| {
+            entries.push(self.entry(node)?);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
     /// Reads all blocks of the partition whose trie has that root.
     pub(super) fn blocks(&self, root: u64) -> Result<Blocks> {
-        let mut trie = Trie::new(&self.rows);
         let mut blocks = Blocks::default();
-        let mut ahead = vec![root];
-        // A node takes a byte at least, and has one parent.
-        let mut nodes = self.rows.size;
-        while let Some(position) = ahead.pop() {
-            let node = trie.node(position)?;
-            nodes = nodes
-                .checked_sub(1)
-                .ok_or_else(|| trie.damaged(position, "a trie has more nodes than bytes"))?;
-            ahead.extend(node.children.iter().rev().map(|(_, child)| *child));
-            if node.flags != 0 {
-                let wrong = || trie.damaged(position, "the place of a block of rows is none");
-                let (offset, open) = block(&node).ok_or_else(wrong)?;
-                if !blocks.push(offset, open) {
-                    return Err(trie.damaged(position, "blocks of rows are out of order"));
-                }
-            }
-        }
+        Trie::new(&self.rows).each(root, |trie, node| {
+            let wrong = |what| trie.damaged(node.position, what);
+            let (offset, open) = block(node).ok_or_else(|| wrong("the place of a block of rows is none"))?;
+            if blocks.push(offset, open) { Ok(()) } else { Err(wrong("blocks of rows are out of order")) }
+        })?;
         Ok(blocks)
     }
 }

@@ -184,6 +184,25 @@ impl Index {
         Ok(None)
     }
 
+    /// The keys of all partitions, in order, as long as they are few.
+    pub(super) fn keys(
+        &self,
+        data: &Arc<Data>,
+        encoding: &Arc<Encoding>,
+        most: u64,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        self.tokens(data, encoding)?;
+        if self.partitions > most {
+            return Ok(None);
+        }
+        let entries = match &self.layout {
+            Layout::Big(big) => big.entries()?,
+            Layout::Bti(bti) => bti.entries()?,
+        };
+        let key = |entry: &Entry| Ok(self.confirmed(data, encoding, entry)?.key);
+        entries.iter().map(key).collect::<Result<_>>().map(Some)
+    }
+
     /// Reads the head of the partition in the data.
     fn confirmed(&self, data: &Arc<Data>, encoding: &Arc<Encoding>, entry: &Entry) -> Result<Cursor> {
         if entry.position >= data.length {

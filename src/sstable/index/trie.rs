@@ -68,6 +68,24 @@ impl<'f> Trie<'f> {
             }
         }
     }
+
+    /// Calls `each` with every node that has a payload, in order.
+    pub(super) fn each(&mut self, root: u64, mut each: impl FnMut(&Self, &Node) -> Result<()>) -> Result<()> {
+        let mut ahead = vec![root];
+        // A node takes a byte at least, and has one parent.
+        let mut nodes = self.file.size;
+        while let Some(position) = ahead.pop() {
+            let node = self.node(position)?;
+            nodes = nodes
+                .checked_sub(1)
+                .ok_or_else(|| self.damaged(position, "a trie has more nodes than bytes"))?;
+            ahead.extend(node.children.iter().rev().map(|(_, child)| *child));
+            if node.flags != 0 {
+                each(self, &node)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes a node apart; `None` when it is none. Children always stand before `position`, so no walk is endless.

@@ -59,8 +59,9 @@ async fn consumers() {
             let one = begin.elapsed();
             let begin = Instant::now();
             let halves = [Tokens { after: None, upto: Some(0) }, Tokens { after: Some(0), upto: None }];
+            let table = &table;
             let both: u64 = std::thread::scope(|scope| {
-                let threads = halves.map(|half| scope.spawn(|| count(&table, half)));
+                let threads = halves.map(|half| scope.spawn(move || count(table, half)));
                 threads.into_iter().map(|thread| thread.join().unwrap()).sum()
             });
             let two = begin.elapsed();

@@ -21,6 +21,7 @@ mod moves_enterprise;
 mod moves_estate;
 mod refusals;
 mod servers_answer;
+mod snapshot_source;
 mod sstable;
 mod tables_chosen;
 mod target_catalog;

@@ -90,7 +90,9 @@ fn look(path: &Path) -> Result<Holds> {
     if files.iter().any(|name| name == "manifest.json" || name == "schema.cql") {
         return Ok(Holds::Files);
     }
-    let is_live = files.iter().any(|name| name.ends_with(".log") || Descriptor::parse(name).is_ok_and(|file| file.is_some()));
+    let is_live = files
+        .iter()
+        .any(|name| name.ends_with(".log") || Descriptor::parse(name).is_ok_and(|file| file.is_some()));
     if is_live {
         return Err(refused(format!("{} holds SSTables, but neither manifest.json nor schema.cql", path.display())).remedy(
             "name a snapshot that `nodetool snapshot` took, with all its files, not the directory of a live table: \
@@ -106,8 +108,9 @@ pub(super) fn find(place: &SnapshotPlace, keyspace: &str) -> Result<(Found, Opti
     let mut tags = BTreeSet::new();
     for root in &place.directories {
         let Some(tables) = keyspace_directory(root, keyspace)? else {
-            return Err(refused(format!("{} holds no keyspace {keyspace}", root.display()))
-                .remedy("name, for each node, the directory with `KEYSPACE/TABLE-ID/snapshots/TAG` below it"));
+            return Err(refused(format!("{} holds no keyspace {keyspace}", root.display())).remedy(
+                "name, for each node, the directory with `KEYSPACE/TABLE-ID/snapshots/TAG` below it",
+            ));
         };
         for name in directories(&tables)? {
             let table = table_of(&name).map_or(name.as_str(), |(table, _)| table).to_owned();
@@ -140,7 +143,8 @@ pub(super) fn find(place: &SnapshotPlace, keyspace: &str) -> Result<(Found, Opti
         };
         if let Some(other) = by_node.insert((root.clone(), table.clone()), path.clone()) {
             let message = format!("table {table} is there twice: {} and {}", other.display(), path.display());
-            return Err(refused(message).remedy("keep the one whose id the present schema has; the other was dropped"));
+            return Err(refused(message)
+                .remedy("keep the one whose id the present schema has; the other was dropped"));
         }
         found.entry(table).or_default().push(path);
     }
@@ -158,7 +162,8 @@ pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<()> {
     if !names.iter().any(|name| name == MANIFEST) {
         return Ok(());
     }
-    let text = fs::read_to_string(path.join(MANIFEST)).map_err(|error| unreadable(&path.join(MANIFEST), &error))?;
+    let text =
+        fs::read_to_string(path.join(MANIFEST)).map_err(|error| unreadable(&path.join(MANIFEST), &error))?;
     let no_manifest = || refused(format!("{} is not what nodetool writes", path.join(MANIFEST).display()));
     let manifest: serde_json::Value = serde_json::from_str(&text).map_err(|_| no_manifest())?;
     let listed = manifest.get("files").and_then(serde_json::Value::as_array).ok_or_else(no_manifest)?;
@@ -170,8 +175,11 @@ pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<()> {
     }
     let name_of = |listed: &str| listed.rsplit('/').next().unwrap_or(listed).to_owned();
     if let Some(missing) = listed.iter().find(|listed| !below.contains(&name_of(listed))) {
-        return Err(refused(format!("{} is missing, which the snapshot's manifest lists", path.join(missing).display()))
-            .remedy("copy the snapshot again, with all its files"));
+        return Err(refused(format!(
+            "{} is missing, which the snapshot's manifest lists",
+            path.join(missing).display()
+        ))
+        .remedy("copy the snapshot again, with all its files"));
     }
     let surplus = names.iter().find(|name| name.ends_with("-Data.db") && !listed.contains(name.as_str()));
     if let Some(surplus) = surplus {

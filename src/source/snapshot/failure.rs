@@ -12,19 +12,25 @@ fn remedy(error: &sstable::Error) -> &'static str {
             "read this table from the live cluster, or let a supported Cassandra rewrite its files with `nodetool upgradesstables`"
         }
         sstable::ErrorKind::Mismatch => "keep the snapshots of different tables and clusters apart",
-        _ => "compare the file with the one on the node and copy it again; if both are alike, the node has lost data: repair it, \
-              take a new snapshot",
+        _ => {
+            "compare the file with the one on the node and copy it again; if both are alike, the node has lost data: repair it, \
+              take a new snapshot"
+        }
     }
 }
 
 /// While reading a split.
 pub(super) fn while_reading(split: &str, error: &sstable::Error) -> Error {
-    Error::new(ErrorKind::Source, format!("reading {split} from its snapshot failed")).because(error).remedy(remedy(error))
+    Error::new(ErrorKind::Source, format!("reading {split} from its snapshot failed"))
+        .because(error)
+        .remedy(remedy(error))
 }
 
 /// While cutting a table into splits.
 pub(super) fn while_planning(table: &str, error: &sstable::Error) -> Error {
-    Error::new(ErrorKind::Source, format!("the snapshot of table {table} cannot be read")).because(error).remedy(remedy(error))
+    Error::new(ErrorKind::Source, format!("the snapshot of table {table} cannot be read"))
+        .because(error)
+        .remedy(remedy(error))
 }
 
 /// While opening the files of a table.

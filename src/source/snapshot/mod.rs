@@ -10,7 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::{Catalog, Column, ColumnKind, Cut, PageSizing, Pages, Range, SelectItem, Selection, Source, Split, Table};
+use super::{
+    Catalog, Column, ColumnKind, Cut, PageSizing, Pages, Range, SelectItem, Selection, Source, Split, Table,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sstable::{self, Definition, Descriptor, SsTable, Ties, Tokens, Type};
 
@@ -67,23 +69,29 @@ impl Snapshot {
             tables.insert(name.clone(), Arc::new(files));
             catalog.tables.insert(name, table);
         }
-        let versions = tables.values().flat_map(|table| table.sstables()).map(|sstable| sstable.descriptor.version);
+        let versions =
+            tables.values().flat_map(|table| table.sstables()).map(|sstable| sstable.descriptor.version);
         if let Some(newest) = versions.max() {
             catalog.release_version = format!("SSTables of version {newest}");
         }
         // A table without rows at that time has no files; those of all tables must be judged by the same rules.
-        let newest = if tables.values().any(|table| table.sstables().next().is_some() && table.ties() == Ties::V4) {
-            Ties::V4
-        } else {
-            Ties::V3
-        };
+        let newest =
+            if tables.values().any(|table| table.sstables().next().is_some() && table.ties() == Ties::V4) {
+                Ties::V4
+            } else {
+                Ties::V3
+            };
         let tables = tables.into_iter().map(|(name, table)| {
             let table = Arc::into_inner(table).map(|table| Arc::new(table.with_ties(newest)));
             Some((name, table?))
         });
         let tables: Option<_> = tables.collect();
-        let tables = tables.ok_or_else(|| Error::new(ErrorKind::Internal, "a table of a snapshot is in use"))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| i64::try_from(time.as_secs()).ok());
+        let tables =
+            tables.ok_or_else(|| Error::new(ErrorKind::Internal, "a table of a snapshot is in use"))?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|time| i64::try_from(time.as_secs()).ok());
         let as_of = config.as_of.or(now).unwrap_or(0);
         Ok(Self { catalog, tables, as_of, tag })
     }
@@ -114,14 +122,16 @@ fn open_table(name: &str, directories: &[PathBuf]) -> Result<(Table, sstable::Ta
         let theirs = TableSchema::parse(&schema_text(path)?)
             .map_err(|what| refused(format!("{}: {what}", path.join("schema.cql").display())))?;
         if theirs.name != name {
-            let message = format!("{} is of table {}, not {name}", path.join("schema.cql").display(), theirs.name);
+            let message =
+                format!("{} is of table {}, not {name}", path.join("schema.cql").display(), theirs.name);
             return Err(refused(message).remedy("copy the snapshot again, each table into its own directory"));
         }
         for descriptor in Descriptor::group(names.iter().map(String::as_str))
             .map_err(|error| while_opening(name, &error))?
             .keys()
         {
-            let sstable = SsTable::open(path.as_path(), descriptor).map_err(|error| while_opening(name, &error))?;
+            let sstable =
+                SsTable::open(path.as_path(), descriptor).map_err(|error| while_opening(name, &error))?;
             sstables.push(Arc::new(sstable));
         }
         match &schema {
@@ -132,8 +142,11 @@ fn open_table(name: &str, directories: &[PathBuf]) -> Result<(Table, sstable::Ta
             }
             // A column that one node already had dropped is dropped.
             Some(first) if first != &theirs => {
-                return Err(refused(format!("table {name} had other columns in {} than elsewhere", path.display()))
-                    .remedy("take the snapshots of all nodes when no schema change is under way"));
+                return Err(refused(format!(
+                    "table {name} had other columns in {} than elsewhere",
+                    path.display()
+                ))
+                .remedy("take the snapshots of all nodes when no schema change is under way"));
             }
             Some(_) => {}
         }
@@ -168,7 +181,10 @@ fn catalog_table(schema: &TableSchema) -> Table {
         kind: column.kind,
     };
     let mut columns: Vec<Column> = schema.columns.iter().map(column).collect();
-    let keys = columns.iter().take_while(|c| matches!(c.kind, ColumnKind::PartitionKey | ColumnKind::Clustering)).count();
+    let keys = columns
+        .iter()
+        .take_while(|c| matches!(c.kind, ColumnKind::PartitionKey | ColumnKind::Clustering))
+        .count();
     if let Some(others) = columns.get_mut(keys..) {
         others.sort_by(|a, b| a.name.cmp(&b.name));
     }
@@ -199,7 +215,8 @@ impl Source for Snapshot {
     ) -> Result<Box<dyn Pages>> {
         let files = self.files(&selection.table)?;
         let place = |name: &str| {
-            let unknown = || Error::new(ErrorKind::Internal, format!("{split}: no column {name} in the snapshot"));
+            let unknown =
+                || Error::new(ErrorKind::Internal, format!("{split}: no column {name} in the snapshot"));
             files.column(name).ok_or_else(unknown)
         };
         let item = |item: &SelectItem| match item {
@@ -216,14 +233,17 @@ impl Source for Snapshot {
                     let (after, upto) = (bound(after), bound(upto));
                     let after = after.as_ref().map(|id| [id.as_slice()]);
                     let upto = upto.as_ref().map(|id| [id.as_slice()]);
-                    let bounds = (after.as_ref().map(<[_; 1]>::as_slice), upto.as_ref().map(<[_; 1]>::as_slice));
+                    let bounds =
+                        (after.as_ref().map(<[_; 1]>::as_slice), upto.as_ref().map(<[_; 1]>::as_slice));
                     files.slice(partition.as_bytes(), bounds.0, bounds.1, as_of)
                 }
             };
             let rows = rows.map_err(|error| while_reading(&what, &error))?;
             Ok(SnapshotPages::open(Reading { rows, items, sizing, as_of, what }))
         });
-        let pages = opened.await.map_err(|_| Error::new(ErrorKind::Internal, "the thread that opens a split ended"))?;
+        let pages = opened
+            .await
+            .map_err(|_| Error::new(ErrorKind::Internal, "the thread that opens a split ended"))?;
         pages.map(|pages| -> Box<dyn Pages> { Box::new(pages) })
     }
 }

@@ -54,7 +54,8 @@ fn start(mut reading: Reading) -> JoinHandle<(Reading, Result<Option<Page>>)> {
 impl Pages for SnapshotPages {
     async fn next(&mut self) -> Result<Option<Page>> {
         let Some(coming) = self.coming.take() else { return Ok(None) };
-        let ended = |_| Error::new(ErrorKind::Internal, "the thread that reads a snapshot ended before its page");
+        let ended =
+            |_| Error::new(ErrorKind::Internal, "the thread that reads a snapshot ended before its page");
         let (reading, page) = coming.await.map_err(ended)?;
         let page = page?;
         if page.is_some() {
@@ -71,11 +72,16 @@ impl Reading {
         let mut body = Vec::new();
         let (mut count, mut widest) = (0, 0);
         while count < wanted {
-            let Some(row) = self.rows.next_row().map_err(|error| while_reading(&self.what, &error))? else { break };
+            let Some(row) = self.rows.next_row().map_err(|error| while_reading(&self.what, &error))? else {
+                break;
+            };
             let begin = body.len();
             for item in &self.items {
                 write(row, *item, self.as_of, &mut body).ok_or_else(|| {
-                    Error::new(ErrorKind::Source, format!("{}: a value is too long for the CQL protocol", self.what))
+                    Error::new(
+                        ErrorKind::Source,
+                        format!("{}: a value is too long for the CQL protocol", self.what),
+                    )
                 })?;
             }
             widest = widest.max(body.len() - begin);

@@ -26,7 +26,9 @@ pub(super) fn splits(table: &Table, files: &sstable::Table, cut: Cut) -> Result<
         return Ok(token_splits(&table.name, &whole, Cut { parts: 1, ..cut }, 1));
     }
     match sliced_partitions(table, files)? {
-        Some(partitions) => Ok(slice_splits(&table.name, &partitions, Cut { parts: cut.parts.min(worth), ..cut })),
+        Some(partitions) => {
+            Ok(slice_splits(&table.name, &partitions, Cut { parts: cut.parts.min(worth), ..cut }))
+        }
         None => Ok(token_splits(&table.name, &whole, cut, worth)),
     }
 }
@@ -39,7 +41,9 @@ pub(super) fn estimate(table: &Table, files: &sstable::Table) -> u64 {
 /// The partitions of a table that is better cut inside them: few partitions, by a text, of rows clustered by uuid.
 fn sliced_partitions(table: &Table, files: &sstable::Table) -> Result<Option<Vec<Partition>>> {
     let mut keys = table.partition_key();
-    let (Some(key), None, Some(id)) = (keys.next(), keys.next(), table.clustering_key().next()) else { return Ok(None) };
+    let (Some(key), None, Some(id)) = (keys.next(), keys.next(), table.clustering_key().next()) else {
+        return Ok(None);
+    };
     // A partition may hold a static value and no row: no slice would return it.
     let statics = table.columns.iter().any(|column| column.kind == ColumnKind::Static);
     if key.ty != CqlType::Text || id.ty != CqlType::Uuid || statics {

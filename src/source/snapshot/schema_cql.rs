@@ -112,7 +112,8 @@ impl TableSchema {
                 self.id = Some(words.some()?.text.replace('-', "").to_lowercase());
             } else if word.is("default_time_to_live") && words.eat("=")? {
                 let seconds = words.some()?;
-                self.default_time_to_live = seconds.text.parse().map_err(|_| "a time to live is no number")?;
+                self.default_time_to_live =
+                    seconds.text.parse().map_err(|_| "a time to live is no number")?;
             } else if word.is("compact") && words.eat("storage")? {
                 return Err("it is a table WITH COMPACT STORAGE, which is not read".into());
             }
@@ -187,7 +188,9 @@ impl Words<'_> {
     fn next(&mut self) -> Result<Option<Word>, String> {
         loop {
             self.rest = self.rest.trim_start();
-            let comment = [("--", "\n"), ("//", "\n"), ("/*", "*/")].iter().find(|(begin, _)| self.rest.starts_with(begin));
+            let comment = [("--", "\n"), ("//", "\n"), ("/*", "*/")]
+                .iter()
+                .find(|(begin, _)| self.rest.starts_with(begin));
             let Some((_, end)) = comment else { break };
             self.rest = self.rest.split_once(end).map_or("", |(_, rest)| rest);
         }
@@ -195,7 +198,10 @@ impl Words<'_> {
         if first == '"' || first == '\'' {
             return self.quoted(first).map(Some);
         }
-        let end = self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+            .unwrap_or(self.rest.len());
         let end = if end == 0 { first.len_utf8() } else { end };
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -317,7 +323,8 @@ mod tests {
         assert_eq!((schema.keyspace.as_str(), schema.name.as_str()), ("kong", "things"));
         assert_eq!(schema.id.as_deref(), Some("df7cd7b0e5dd11f1a55c9dd23432aff5"));
         assert_eq!(schema.default_time_to_live, 86400);
-        let columns: Vec<_> = schema.columns.iter().map(|c| (c.name.as_str(), c.kind, c.ty.as_str())).collect();
+        let columns: Vec<_> =
+            schema.columns.iter().map(|c| (c.name.as_str(), c.kind, c.ty.as_str())).collect();
         assert_eq!(
             columns,
             [
@@ -330,7 +337,9 @@ mod tests {
             ]
         );
         assert_eq!(schema.dropped, BTreeMap::from([("gone".to_owned(), 100), ("back".to_owned(), 200)]));
-        assert!(matches!(schema.cql_type("frozen<\"Odd\">"), CqlType::Udt { fields, .. } if fields.len() == 2));
+        assert!(
+            matches!(schema.cql_type("frozen<\"Odd\">"), CqlType::Udt { fields, .. } if fields.len() == 2)
+        );
     }
 
     #[test]
@@ -342,9 +351,16 @@ mod tests {
 
     #[test]
     fn what_is_no_schema_is_refused() {
-        for text in ["", "CREATE", "CREATE TABLE t (", "CREATE TABLE t (a int, PRIMARY KEY (b))", "CREATE TABLE t (a 'x",
-            "CREATE TYPE t (a int);", "CREATE TABLE t (a int PRIMARY KEY) WITH COMPACT STORAGE;", "CREATE TABLE t (a list<int"]
-        {
+        for text in [
+            "",
+            "CREATE",
+            "CREATE TABLE t (",
+            "CREATE TABLE t (a int, PRIMARY KEY (b))",
+            "CREATE TABLE t (a 'x",
+            "CREATE TYPE t (a int);",
+            "CREATE TABLE t (a int PRIMARY KEY) WITH COMPACT STORAGE;",
+            "CREATE TABLE t (a list<int",
+        ] {
             assert!(TableSchema::parse(text).is_err(), "{text}");
         }
         for end in 0..SCHEMA.len() {

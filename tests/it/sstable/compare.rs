@@ -9,7 +9,7 @@ use scylla::deserialize::row::ColumnIterator;
 use scylla::statement::unprepared::Statement;
 
 use kongferry::sstable::{
-    Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Tokens, Type,
+    Column, ColumnKind, Definition, Descriptor, Error, Row, Rows, SsTable, Table, Ties, Tokens, Type,
 };
 
 use super::node::Node;
@@ -253,6 +253,41 @@ pub fn assert_same_in_slices(table: &Arc<Table>, described: &Described, now: i64
         assert!(read == partition, "other rows in slices of {}", described.name);
     }
     assert_eq!(rows(table.slice(b"no key", None, None, now).unwrap(), described), []);
+}
+
+/// Reads the table as it will be when what is written to expire has done so.
+pub fn assert_expires(table: &Arc<Table>, described: &Described, now: i64, whole: &[Read]) {
+    let later = now + 200_000;
+    let read = rows(table.scan(Tokens::default(), later).unwrap(), described);
+    assert!(
+        !read.is_empty() && read.len() < whole.len(),
+        "{}: {} of {} rows stay",
+        described.name,
+        read.len(),
+        whole.len()
+    );
+    for row in &read {
+        let before =
+            whole.iter().find(|before| (&before.key, &before.clustering) == (&row.key, &row.clustering));
+        for ((timed, before), after) in described.timed.iter().zip(&before.unwrap().cells).zip(&row.cells) {
+            let gone = before.expires.is_some_and(|expires| expires <= later);
+            let expected =
+                if gone { Cell { value: None, written: None, expires: None } } else { before.clone() };
+            assert!(!timed || expected == *after, "{}: a cell at a later time", described.name);
+        }
+    }
+}
+
+/// Reads the table by the rules of another line of Cassandra: other cells win, as long as several versions of them are there.
+pub fn assert_ties_matter(dir: &Path, described: &Described, now: i64, whole: &[Read], several: bool) {
+    let table = Arc::into_inner(open(dir, described)).unwrap();
+    let other = if table.ties() == Ties::V3 { Ties::V4 } else { Ties::V3 };
+    let table = Arc::new(table.with_ties(other));
+    let mut scan = table.scan(Tokens::default(), now).unwrap();
+    while scan.next_row().unwrap().is_some() {}
+    assert_eq!(scan.tied() > 0, several, "{} ties", scan.tied());
+    let read = rows(table.scan(Tokens::default(), now).unwrap(), described);
+    assert_eq!(read != whole, several, "rows by other rules");
 }
 
 /// Compares row by row and names the first difference.

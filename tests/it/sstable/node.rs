@@ -36,6 +36,8 @@ pub const WRITERS: [Writer; 5] = [
 pub struct Node {
     pub writer: Writer,
     pub session: Session,
+    /// Its CQL address.
+    pub address: String,
     dir: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
@@ -68,8 +70,8 @@ impl Node {
         }
         let address = run(&mut start);
         let session =
-            SessionBuilder::new().known_node(address).fetch_schema_metadata(false).build().await.unwrap();
-        Self { writer, session, dir, _turn: turn }
+            SessionBuilder::new().known_node(&address).fetch_schema_metadata(false).build().await.unwrap();
+        Self { writer, session, address, dir, _turn: turn }
     }
 
     /// Runs a command of nodetool.
@@ -77,10 +79,15 @@ impl Node {
         run(script().arg("tool").arg(&self.dir).args(arguments));
     }
 
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data/data")
+    }
+
     /// Where a snapshot of a table is, by table name.
     pub fn snapshot(&self, keyspace: &str, table: &str, tag: &str) -> PathBuf {
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(self.dir.join("data/data").join(keyspace)).unwrap() {
+        for entry in std::fs::read_dir(self.data().join(keyspace)).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             if name.rsplit_once('-').is_some_and(|(name, _)| name == table) {
@@ -94,11 +101,7 @@ impl Node {
     /// Runs one statement.
     pub async fn cql(&self, statement: &str) {
         if let Err(error) = self.session.query_unpaged(statement, ()).await {
-            if std::env::var_os("DEV").is_some() {
-                eprintln!("CQLERR {statement}: {error}");
-            } else {
-                panic!("{statement}: {error}");
-            }
+            panic!("{statement}: {error}");
         }
     }
 }

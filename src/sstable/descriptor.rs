@@ -22,9 +22,9 @@ pub enum Version {
     Md,
     /// Cassandra 3.11 from 3.11.11.
     Me,
-    /// Cassandra 4.0.0.
+    /// Cassandra 4.0 before its release.
     Na,
-    /// Cassandra 4.0.1 to 4.1, and 5.0 while it is compatible with them.
+    /// Cassandra 4.0 and 4.1, and 5.0 while it is compatible with them.
     Nb,
     /// Cassandra 5.0.
     Oa,

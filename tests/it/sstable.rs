@@ -6,11 +6,14 @@ pub mod node;
 mod shapes;
 mod speed;
 
+use std::panic::AssertUnwindSafe;
+
 use compare::{
     assert_expires, assert_same, assert_same_in_ranges, assert_same_in_slices, assert_ties_matter, describe,
     now, open, rows, selected,
 };
-use damage::assert_noticed;
+use damage::{assert_endured, assert_noticed};
+use futures::FutureExt as _;
 use kongferry::sstable::Tokens;
 use node::{Node, WRITERS, Writer};
 use shapes::{GENERATIONS, shapes};
@@ -53,35 +56,40 @@ async fn compare(node: &Node, tables: &[&str], tag: &str) {
     node.tool(&["snapshot", "-t", tag, KEYSPACE]);
     let mut failures = Vec::new();
     for table_name in tables {
-        let described = describe(node, KEYSPACE, table_name).await;
-        let (instant, expected) = selected(node, KEYSPACE, &described).await;
-        let dir = node.snapshot(KEYSPACE, table_name, tag);
         let what = format!("{} {tag} {table_name}", node.writer.name);
-        let outcome = std::panic::catch_unwind(|| {
-            let table = open(&dir, &described);
-            let whole = rows(table.scan(Tokens::default(), instant).unwrap(), &described);
-            assert_same(&what, &described, &expected, &whole);
-            assert_same_in_ranges(&table, &described, instant, &whole);
-            if whole.iter().any(|row| row.clustering.as_ref().is_some_and(|values| !values.is_empty())) {
-                assert_same_in_slices(&table, &described, instant, &whole);
-            }
-            if EXPIRING.contains(table_name) {
-                assert_expires(&table, &described, instant, &whole);
-            }
-            if *table_name == "ties" {
-                assert_ties_matter(&dir, &described, instant, &whole, tag == "flushed");
-            }
-            if DAMAGED.contains(table_name) {
-                let tally = assert_noticed(&what, &dir, &described, instant, &whole);
-                println!("{what}: {tally:?}");
-                assert!(tally.refused > tally.as_before, "{what}: {tally:?}");
-            }
-        });
+        let outcome = AssertUnwindSafe(compare_one(node, table_name, tag, &what)).catch_unwind().await;
         if outcome.is_err() {
             failures.push(what);
         }
     }
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Compares one table: at once, in ranges and in slices; later; and damaged.
+async fn compare_one(node: &Node, table_name: &str, tag: &str, what: &str) {
+    let described = describe(node, KEYSPACE, table_name).await;
+    let (instant, expected) = selected(node, KEYSPACE, &described).await;
+    let dir = node.snapshot(KEYSPACE, table_name, tag);
+    let table = open(&dir, &described);
+    let whole = rows(table.scan(Tokens::default(), instant).unwrap(), &described);
+    assert_same(what, &described, &expected, &whole);
+    assert_same_in_ranges(&table, &described, instant, &whole);
+    if whole.iter().any(|row| row.clustering.as_ref().is_some_and(|values| !values.is_empty())) {
+        assert_same_in_slices(&table, &described, instant, &whole);
+    }
+    if EXPIRING.contains(&table_name) {
+        assert_expires(&table, &described, instant, &whole);
+    }
+    if table_name == "ties" {
+        assert_ties_matter(&dir, &described, instant, &whole, tag == "flushed");
+    }
+    if DAMAGED.contains(&table_name) {
+        let tally = assert_noticed(what, &dir, &described, instant, &whole);
+        println!("{what}: {tally:?}");
+        assert!(tally.refused > tally.as_before, "{what}: {tally:?}");
+        let tally = assert_endured(what, &dir, &described, instant, &whole);
+        println!("{what}, with right checksums: {tally:?}");
+    }
 }
 
 /// Writers that always take part; the others with `./test --long`.

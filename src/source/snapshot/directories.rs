@@ -169,12 +169,11 @@ pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<()> {
     let listed = manifest.get("files").and_then(serde_json::Value::as_array).ok_or_else(no_manifest)?;
     let listed: BTreeSet<&str> = listed.iter().filter_map(serde_json::Value::as_str).collect();
     let mut below: BTreeSet<String> = names.iter().cloned().collect();
-    // Secondary indexes lie in directories of their own, and are listed without them.
+    // Secondary indexes lie in directories of their own, which are not read. 3.11 lists their files among the others.
     for directory in directories(path)? {
         below.extend(files(&path.join(directory))?);
     }
-    let name_of = |listed: &str| listed.rsplit('/').next().unwrap_or(listed).to_owned();
-    if let Some(missing) = listed.iter().find(|listed| !below.contains(&name_of(listed))) {
+    if let Some(missing) = listed.iter().find(|listed| !listed.contains('/') && !below.contains(**listed)) {
         return Err(refused(format!(
             "{} is missing, which the snapshot's manifest lists",
             path.join(missing).display()

@@ -81,8 +81,11 @@ pub async fn describe(node: &Node, keyspace: &str, table: &str) -> Described {
         |cell: Option<&Vec<u8>>| i64::from_be_bytes(cell.unwrap().clone().try_into().unwrap()) * 1000;
     let dropped: BTreeMap<_, _> =
         dropped.iter().map(|row| (text(row[0].as_ref()), micros(row[1].as_ref()))).collect();
-    let open =
-        |ty: &str| ["list<", "set<", "map<", "counter", "address"].iter().any(|begin| ty.starts_with(begin));
+    // Of frozen collections older releases do not tell it.
+    let open = |ty: &str| {
+        let ty = ty.strip_prefix("frozen<").unwrap_or(ty);
+        ["list<", "set<", "map<", "counter", "address"].iter().any(|begin| ty.starts_with(begin))
+    };
     let timed = columns
         .iter()
         .map(|(kind, _, _, ty)| matches!(kind, ColumnKind::Static | ColumnKind::Regular) && !open(ty))

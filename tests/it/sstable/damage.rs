@@ -145,6 +145,46 @@ pub fn assert_noticed(what: &str, dir: &Path, described: &Described, now: i64, w
     tally
 }
 
+/// Changes the data of uncompressed files and makes their checksums right again, so that what reads rows meets bytes that no
+/// server wrote: it may find anything, but it has to end, without a panic.
+pub fn assert_endured(what: &str, dir: &Path, described: &Described, now: i64, whole: &[Read]) -> Tally {
+    let original = files(dir);
+    let mut seed = 11_u64;
+    let mut roll = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below.max(1)
+    };
+    let mut tally = Tally::default();
+    for (name, sums) in original.iter().filter(|(name, _)| name.ends_with("CRC.db")) {
+        let data = name.replace("CRC.db", "Data.db");
+        let chunk = usize::try_from(u32::from_be_bytes(sums[..4].try_into().unwrap())).unwrap();
+        for _ in 0..300 {
+            let (mut sums, mut bytes) = ((**sums).clone(), (*original[&data]).clone());
+            for _ in 0..=roll(3) {
+                let at = roll(bytes.len());
+                bytes[at] = match roll(4) {
+                    0 => 0xff,
+                    1 => 0,
+                    2 => bytes[at] ^ (1 << roll(8)),
+                    _ => u8::try_from(roll(256)).unwrap(),
+                };
+                let first = at / chunk;
+                let part = &bytes[first * chunk..bytes.len().min((first + 1) * chunk)];
+                sums[4 + first * 4..8 + first * 4].copy_from_slice(&crc32fast::hash(part).to_be_bytes());
+            }
+            let mut files = original.clone();
+            files.insert(name.clone(), Arc::new(sums));
+            files.insert(data.clone(), Arc::new(bytes));
+            let outcome = catch_unwind(|| read(&files, described, now, whole));
+            match outcome.unwrap_or_else(|_| panic!("{what}: {data}: panic")) {
+                Ok(_) => tally.as_before += 1,
+                Err(_) => tally.refused += 1,
+            }
+        }
+    }
+    tally
+}
+
 /// Whether the whole file's checksum tells.
 fn digest_is_wrong(files: &Files, name: &str) -> bool {
     let Ok(Some((descriptor, _))) = Descriptor::parse(name) else { return true };

@@ -11,6 +11,8 @@ pub struct Shape {
     pub generations: Vec<Vec<String>>,
 }
 
+const UNCOMPRESSED: &str = "compression = {'enabled': 'false'}";
+
 /// How many generations there are at most.
 pub const GENERATIONS: usize = 4;
 
@@ -194,7 +196,8 @@ fn composite() -> Shape {
     generations[2].push("DELETE FROM @ WHERE a = 'static' AND b = 2 AND c = 1".into());
     let columns = "a text, b int, c int, d timestamp, e text, v int, s text static, t set<int> static, \
                    PRIMARY KEY ((a, b), c, d, e)";
-    shape("composite", columns, "CLUSTERING ORDER BY (c DESC, d ASC, e DESC)", generations)
+    let options = format!("CLUSTERING ORDER BY (c DESC, d ASC, e DESC) AND {UNCOMPRESSED}");
+    shape("composite", columns, &options, generations)
 }
 
 fn natives() -> Shape {
@@ -289,7 +292,12 @@ fn counters() -> Shape {
     }
     generations[1].push("DELETE hits FROM @ WHERE p = 1 AND c = 1".into());
     generations[2].push("DELETE FROM @ WHERE p = 2 AND c = 2".into());
-    shape("counters", "p int, c int, hits counter, s counter static, PRIMARY KEY (p, c)", "", generations)
+    shape(
+        "counters",
+        "p int, c int, hits counter, s counter static, PRIMARY KEY (p, c)",
+        UNCOMPRESSED,
+        generations,
+    )
 }
 
 fn dropped() -> Shape {

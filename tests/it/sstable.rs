@@ -71,6 +71,8 @@ async fn compare_one(node: &Node, table_name: &str, tag: &str, what: &str) {
     let (instant, expected) = selected(node, KEYSPACE, &described).await;
     let dir = node.snapshot(KEYSPACE, table_name, tag);
     let table = open(&dir, &described);
+    let versions = table.sstables().map(|sstable| sstable.descriptor.version.tag());
+    assert!(versions.into_iter().all(|version| version == node.writer.version), "{what}: of another version");
     let whole = rows(table.scan(Tokens::default(), instant).unwrap(), &described);
     assert_same(what, &described, &expected, &whole);
     assert_same_in_ranges(&table, &described, instant, &whole);
@@ -87,8 +89,10 @@ async fn compare_one(node: &Node, table_name: &str, tag: &str, what: &str) {
         let tally = assert_noticed(what, &dir, &described, instant, &whole);
         println!("{what}: {tally:?}");
         assert!(tally.refused > tally.as_before, "{what}: {tally:?}");
-        let tally = assert_endured(what, &dir, &described, instant, &whole);
-        println!("{what}, with right checksums: {tally:?}");
+        println!(
+            "{what}, with right checksums: {:?}",
+            assert_endured(what, &dir, &described, instant, &whole)
+        );
     }
 }
 

@@ -117,7 +117,9 @@ fn default_ttl() -> Shape {
 fn routes() -> Shape {
     let mut dice = Dice(3);
     let mut generations = vec![Vec::new(); 4];
-    let ids: Vec<_> = (0..700).map(|_| dice.uuid(1 << 30)).collect();
+    let ids: Vec<_> = (0..1000).map(|_| dice.uuid(1 << 30)).collect();
+    let mut random: Vec<_> = ids.iter().filter(|id| id.as_bytes()[14] == b'4').collect();
+    random.sort();
     for (n, id) in ids.iter().enumerate() {
         let partition = if n % 50 == 0 { "other" } else { "routes" };
         generations[usize::from(n % 3 == 0)].push(format!(
@@ -134,8 +136,8 @@ fn routes() -> Shape {
             _ => {}
         }
     }
-    for at in [10, 200, 300] {
-        let (low, high) = (&ids[at], &ids[at + 1]);
+    for at in [10, 100, 101, 250, 400] {
+        let (low, high) = (random[at], random[at + 12]);
         generations[2]
             .push(format!("DELETE FROM @ WHERE partition = 'routes' AND id > {low} AND id <= {high}"));
         generations[3]

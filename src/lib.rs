@@ -12,7 +12,7 @@
 //! 7. [`report`] shows what happens while it happens, and what came of it.
 //!
 //! [`config`] and [`cli`] stand in front of it, [`error`] and [`schema_state`] (whether both sides are at the same migration)
-//! beside it. [`estate`] builds synthetic Kong estates for the demo,
+//! beside it. [`sstable`] reads Cassandra's files and knows nothing of the rest. [`estate`] builds synthetic Kong estates for the demo,
 //! the tests and the benchmarks; `kongferry` itself never writes to a source.
 
 pub mod cli;
@@ -25,6 +25,7 @@ pub mod report;
 pub mod schema_map;
 pub mod schema_state;
 pub mod source;
+pub mod sstable;
 pub mod target;
 pub mod transform;
 pub mod verify;

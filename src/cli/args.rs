@@ -6,10 +6,11 @@ use std::sync::OnceLock;
 
 use clap::Args;
 
-use crate::config::{SourceSettings, target_from_url};
+use crate::config::{SourceSettings, snapshot_from_url, target_from_url};
 use crate::engine::plan::PlanOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::{Choice, MapSet};
+use crate::source::snapshot::SnapshotConfig;
 use crate::target::TargetConfig;
 
 /// Where the two servers are.
@@ -32,7 +33,7 @@ pub struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// The settings of both sides.
-    pub fn settings(&self) -> Result<(SourceSettings, TargetConfig)> {
+    pub fn settings(&self) -> Result<(SourceSide, TargetConfig)> {
         let missing = |side: &str| {
             Error::new(ErrorKind::Usage, format!("no {side} is given")).remedy(format!(
                 "name it with --{side} URL or in the environment as KONGFERRY_{}",
@@ -41,8 +42,21 @@ impl ConnectionArgs {
         };
         let source = self.source.as_deref().ok_or_else(|| missing("source"))?;
         let target = self.target.as_deref().ok_or_else(|| missing("target"))?;
-        Ok((SourceSettings::from_url(source)?, target_from_url(target)?))
+        let source = match snapshot_from_url(source)? {
+            Some(snapshot) => SourceSide::Snapshot(snapshot),
+            None => SourceSide::Cluster(SourceSettings::from_url(source)?),
+        };
+        Ok((source, target_from_url(target)?))
     }
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub enum SourceSide {
+    /// A live cluster.
+    Cluster(SourceSettings),
+    /// The files of a snapshot.
+    Snapshot(SnapshotConfig),
 }
 
 /// Which tables, under which maps.

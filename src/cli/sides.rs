@@ -4,13 +4,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs};
+use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, SourceSide};
+use crate::config::SourceSettings;
 use crate::engine::events::Events;
 use crate::engine::plan::Plan;
 use crate::engine::preflight::Sides;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::counted;
+use crate::source::Source;
 use crate::source::cluster::{Cluster, ClusterConfig, Remarks};
+use crate::source::snapshot::Snapshot;
 use crate::target::Target;
 use crate::target::connections::free_connections;
 use crate::target::settings::{Advice, ExpectedLoad, Settings};
@@ -39,6 +42,30 @@ async fn open_with(
     events: &Events,
 ) -> Result<Sides> {
     let (source, mut target) = connections.settings()?;
+    let source: Arc<dyn Source> = match source {
+        SourceSide::Cluster(settings) => {
+            Arc::new(cluster(settings, reading, events).await.map_err(Error::before_writing)?)
+        }
+        SourceSide::Snapshot(config) if reading.consistency.is_none() => {
+            events.notice(
+                "whether the directories of the snapshot are all nodes of its cluster is not checked yet: name one for each node",
+            );
+            Arc::new(Snapshot::open(config).await.map_err(Error::before_writing)?)
+        }
+        SourceSide::Snapshot(_) => {
+            return Err(Error::new(ErrorKind::Usage, "a snapshot is read without --consistency").remedy(
+                "name one directory for each node: all their rows are merged, as a read at ALL does",
+            ));
+        }
+    };
+    target.pool_size = connections_for(reading.workers(), builds);
+    let target = Target::connect(&target).await.map_err(Error::before_writing)?;
+    let catalog = target.catalog().await.map_err(Error::before_writing)?;
+    Ok(Sides { source, target, catalog: Arc::new(catalog) })
+}
+
+/// Connects to the live cluster.
+async fn cluster(source: SourceSettings, reading: &ReadingArgs, events: &Events) -> Result<Cluster> {
     let consistency = match reading.consistency.as_deref().or(source.consistency.as_deref()) {
         Some(level) => level.parse()?,
         None => crate::source::cluster::Consistency::default(),
@@ -57,11 +84,7 @@ async fn open_with(
         remarks: Remarks::to(move |remark| events.notice(remark)),
         ..ClusterConfig::default()
     };
-    let cluster = Cluster::connect(&config).await.map_err(Error::before_writing)?;
-    target.pool_size = connections_for(reading.workers(), builds);
-    let target = Target::connect(&target).await.map_err(Error::before_writing)?;
-    let catalog = target.catalog().await.map_err(Error::before_writing)?;
-    Ok(Sides { source: Arc::new(cluster), target, catalog: Arc::new(catalog) })
+    Cluster::connect(&config).await
 }
 
 fn connections_for(workers: usize, builds: usize) -> usize {

@@ -4,9 +4,11 @@
 //! [`TargetConfig`](crate::target::TargetConfig), with passwords wrapped so that no debug output shows them. Reading kong.conf joins here later.
 
 mod password;
+mod snapshot_url;
 mod source_url;
 mod target_url;
 
+pub use snapshot_url::snapshot_from_url;
 pub use source_url::SourceSettings;
 pub use target_url::target_from_url;
 

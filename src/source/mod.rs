@@ -1,7 +1,8 @@
 //! Station 1: the Cassandra side, read-only.
 //!
 //! In: a connection. Out: a [`Catalog`], the [`Split`]s of a table, and [`Page`]s of CQL value bytes. The live cluster
-//! ([`cluster`]) is one implementation of [`Source`]; nothing downstream may know which one it reads from.
+//! ([`cluster`]) is one implementation of [`Source`], a snapshot of its files ([`snapshot`]) the other; nothing downstream may
+//! know which one it reads from.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub mod kong;
 pub mod page;
 pub mod sizing;
 mod slices;
+pub mod snapshot;
 pub mod split;
 mod token_ranges;
 mod uuid_order;

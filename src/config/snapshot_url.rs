@@ -1,0 +1,75 @@
+//! `snapshot:/backup/node1,/backup/node2?tag=nightly&keyspace=kong&as_of=1700000000`.
+
+use std::path::PathBuf;
+
+use super::decoded;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::snapshot::{SnapshotConfig, SnapshotPlace};
+
+/// What such a source begins with.
+const SCHEME: &str = "snapshot:";
+/// Keyspace a Gateway uses unless told otherwise.
+const DEFAULT_KEYSPACE: &str = "kong";
+
+fn unusable(what: &str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("the source cannot be used: {what}")).remedy(
+        "write it as snapshot:DIRECTORY[,DIRECTORY...]?tag=NAME&keyspace=kong, one directory for each node",
+    )
+}
+
+/// The snapshot that a source names; `None` when it is no snapshot but a URL of a cluster.
+///
+/// # Errors
+///
+/// `Configuration`, naming the part that cannot be used.
+pub fn snapshot_from_url(url: &str) -> Result<Option<SnapshotConfig>> {
+    let Some(rest) = url.strip_prefix(SCHEME) else { return Ok(None) };
+    let (list, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut place = SnapshotPlace::default();
+    for directory in list.split(',').filter(|directory| !directory.is_empty()) {
+        let directory = decoded(directory).ok_or_else(|| unusable("a directory is not UTF-8"))?;
+        place.directories.push(PathBuf::from(directory));
+    }
+    if place.directories.is_empty() {
+        return Err(unusable("it names no directory"));
+    }
+    let mut config = SnapshotConfig { place, keyspace: DEFAULT_KEYSPACE.to_owned(), as_of: None };
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match key.as_ref() {
+            "tag" => config.place.tag = Some(value.into_owned()),
+            "keyspace" => config.keyspace = value.into_owned(),
+            "as_of" => {
+                let seconds =
+                    value.parse().map_err(|_| unusable("as_of is no number of seconds since 1970"))?;
+                config.as_of = Some(seconds);
+            }
+            other => {
+                let what = format!("unknown parameter `{other}`; known are tag, keyspace and as_of");
+                return Err(unusable(&what));
+            }
+        }
+    }
+    Ok(Some(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_for_each_node() {
+        let url = "snapshot:/backup/a%2Cb,/backup/c?tag=nightly&as_of=1700000000";
+        let config = snapshot_from_url(url).unwrap().unwrap();
+        assert_eq!(config.place.directories, [PathBuf::from("/backup/a,b"), PathBuf::from("/backup/c")]);
+        assert_eq!(config.place.tag.as_deref(), Some("nightly"));
+        assert_eq!((config.keyspace.as_str(), config.as_of), ("kong", Some(1_700_000_000)));
+    }
+
+    #[test]
+    fn what_is_no_snapshot() {
+        assert!(snapshot_from_url("cassandra://a/kong").unwrap().is_none());
+        for url in ["snapshot:", "snapshot:,", "snapshot:/a?day=1", "snapshot:/a?as_of=now"] {
+            assert_eq!(snapshot_from_url(url).unwrap_err().exit_code(), 2, "{url}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A snapshot as a source gives what the live cluster gives: the same catalog, the same rows, the same expiry instants.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
+use kongferry::source::cluster::{Cluster, ClusterConfig};
+use kongferry::source::snapshot::{Snapshot, SnapshotConfig, SnapshotPlace};
+use kongferry::source::{Cut, PageSizing, SelectItem, Selection, Source, Table, cells};
+use uuid::Uuid;
+
+use crate::sstable::node::{Node, WRITERS, Writer};
+use crate::support::expected::{compare, expected, facts};
+use crate::support::keyspace::Keyspace;
+use crate::support::program::kongferry;
+use crate::support::{database, servers};
+
+const KEYSPACE: &str = "kong";
+
+/// The rows of a table by their key: values, and for each column that can expire the instant.
+type Content = BTreeMap<Vec<Option<Bytes>>, Vec<(Option<Bytes>, Option<i64>)>>;
+
+async fn content(source: &dyn Source, table: &Table, cut: Cut) -> Content {
+    let mut items = Vec::new();
+    for column in &table.columns {
+        items.push(SelectItem::Column(column.name.clone()));
+        if column.has_ttl() {
+            items.push(SelectItem::Ttl(column.name.clone()));
+        }
+    }
+    let keys = table.partition_key().count() + table.clustering_key().count();
+    let selection = Arc::new(Selection { table: table.name.clone(), items });
+    let sizing = Arc::new(PageSizing::new(64 * 1024));
+    let mut content = Content::new();
+    for split in source.splits(table, cut).await.unwrap() {
+        let mut pages = source.open(Arc::clone(&selection), &split, Arc::clone(&sizing)).await.unwrap();
+        while let Some(page) = pages.next().await.unwrap() {
+            for row in cells::rows_of(&page, selection.items.len()).unwrap() {
+                let mut cells = row.into_iter();
+                let mut values = Vec::new();
+                for column in &table.columns {
+                    let value = cells.next().unwrap();
+                    let ttl = column.has_ttl().then(|| cells.next().unwrap()).flatten();
+                    let seconds =
+                        |ttl: Bytes| i64::from(i32::from_be_bytes(ttl.as_ref().try_into().unwrap()));
+                    values.push((value, ttl.map(|ttl| page.read_at + seconds(ttl))));
+                }
+                let key = values[..keys].iter().map(|(value, _)| value.clone()).collect();
+                assert!(content.insert(key, values).is_none(), "{split}: a row is given twice");
+            }
+        }
+    }
+    content
+}
+
+async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: KongVersion) {
+    let node = Node::start(writer).await;
+    let session = estate::connect_cassandra(&node.address, None).await.unwrap();
+    let default_workspace =
+        estate::create_cassandra(&session, KEYSPACE, version, &CreateOptions::default()).await.unwrap();
+    let spec = FillSpec { consumers: 300, odd: true, concurrency: 32, ..FillSpec::default() };
+    estate::fill(&session, KEYSPACE, &spec).await.unwrap();
+    node.tool(&["flush", KEYSPACE]);
+    change_some(&node).await;
+    node.tool(&["flush", KEYSPACE]);
+    node.tool(&["snapshot", "-t", "before", KEYSPACE]);
+    let (host, port) = node.address.rsplit_once(':').unwrap();
+    let config = ClusterConfig {
+        contact_points: vec![(host.to_owned(), port.parse().unwrap())],
+        keyspace: KEYSPACE.into(),
+        ..ClusterConfig::default()
+    };
+    let cluster = Cluster::connect(&config).await.unwrap();
+    let place = SnapshotPlace { directories: vec![node.data()], tag: None };
+    let config = SnapshotConfig { place, keyspace: KEYSPACE.into(), as_of: None };
+    let snapshot = Snapshot::open(config.clone()).await.unwrap();
+    assert_eq!(snapshot.tag(), Some("before"));
+    let names = |source: &dyn Source| source.catalog().tables.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&cluster), names(&snapshot));
+    let mut rows = 0;
+    for (name, table) in &cluster.catalog().tables {
+        let theirs = &snapshot.catalog().tables[name];
+        assert_eq!(
+            (&table.columns, table.default_time_to_live),
+            (&theirs.columns, theirs.default_time_to_live),
+            "{name}"
+        );
+        let expected = content(&cluster, table, Cut { parts: 1, shifted: false }).await;
+        for (parts, shifted) in [(1, false), (8, false), (5, true)] {
+            let found = content(&snapshot, table, Cut { parts, shifted }).await;
+            assert_eq!(expected.len(), found.len(), "rows of {name} in {parts} parts");
+            for ((key, expected), (found_key, found)) in expected.iter().zip(&found) {
+                assert_eq!(key, found_key, "{name}");
+                for ((column, expected), found) in table.columns.iter().zip(expected).zip(found) {
+                    assert_eq!(expected.0, found.0, "{name}.{}", column.name);
+                    // The cluster's instants are its remaining seconds added to a clock of whole seconds.
+                    let apart = expected.1.zip(found.1).map(|(a, b)| (a - b).abs());
+                    assert!(
+                        expected.1.is_some() == found.1.is_some() && apart.is_none_or(|s| s <= 1),
+                        "{name}.{}: {apart:?}",
+                        column.name
+                    );
+                }
+            }
+        }
+        rows += expected.len();
+    }
+    assert!(rows > 1000, "{rows} rows");
+    refusals(&node, &config).await;
+    let server =
+        servers::Cassandra { version: writer.line.into(), host: host.into(), port: port.parse().unwrap() };
+    let keyspace = Keyspace {
+        server: Box::leak(Box::new(server)),
+        session: Arc::new(session),
+        name: KEYSPACE.into(),
+        default_workspace,
+    };
+    it_migrates(&node, &keyspace, version).await;
+}
+
+/// Overwrites and deletes some rows, so that most tables stand in several files.
+async fn change_some(node: &Node) {
+    node.session.use_keyspace(KEYSPACE, false).await.unwrap();
+    let ids = async |from: &str| -> Vec<Uuid> {
+        let answer = node.session.query_unpaged(format!("SELECT id FROM {from}"), ()).await.unwrap();
+        answer.into_rows_result().unwrap().rows::<(Uuid,)>().unwrap().map(|row| row.unwrap().0).collect()
+    };
+    for (n, id) in ids("consumers").await.into_iter().enumerate() {
+        match n % 9 {
+            0 => node.cql(&format!("UPDATE consumers SET tags = {{'changed'}} WHERE id = {id}")).await,
+            1 => node.cql(&format!("UPDATE consumers SET custom_id = null WHERE id = {id}")).await,
+            _ => {}
+        }
+    }
+    for (n, id) in ids("routes WHERE partition = 'routes'").await.into_iter().enumerate() {
+        match n % 5 {
+            0 => {
+                node.cql(&format!(
+                    "UPDATE routes SET paths = ['/changed'] WHERE partition = 'routes' AND id = {id}"
+                ))
+                .await
+            }
+            1 => {
+                node.cql(&format!(
+                    "DELETE regex_priority FROM routes WHERE partition = 'routes' AND id = {id}"
+                ))
+                .await
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a migration from the snapshot leaves is what one from the cluster has to leave.
+async fn it_migrates(node: &Node, keyspace: &Keyspace, version: KongVersion) {
+    let target = database::fresh("16", version).await;
+    let source = format!("snapshot:{}?tag=before&keyspace={KEYSPACE}", node.data().display());
+    let arguments = ["migrate", "--source", &source, "--target", &target.url()];
+    kongferry(&arguments).exits(0).prints(&["the counts of both sides agree"]);
+    let mut differences = Vec::new();
+    for table in facts::copied(version) {
+        let expected = expected(keyspace, &target, table).await;
+        differences.extend(compare::differences(&target, table, &expected).await);
+    }
+    compare::assert_none(&differences, "migrated from a snapshot");
+    target.remove().await;
+}
+
+/// What must not be taken for a snapshot.
+async fn refusals(node: &Node, config: &SnapshotConfig) {
+    let refusal = async |config: SnapshotConfig| match Snapshot::open(config).await {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error.report(),
+    };
+    let with_tag = |tag: &str| {
+        let place = SnapshotPlace { tag: Some(tag.into()), ..config.place.clone() };
+        SnapshotConfig { place, ..config.clone() }
+    };
+    assert!(refusal(with_tag("other")).await.contains("no snapshot other"));
+    let report = refusal(SnapshotConfig { keyspace: "none".into(), ..config.clone() }).await;
+    assert!(report.contains("holds no keyspace none"), "{report}");
+    let copy = tempfile::tempdir().unwrap();
+    let target: PathBuf = copy.path().join(KEYSPACE).join("consumers");
+    std::fs::create_dir_all(&target).unwrap();
+    let files = || {
+        std::fs::read_dir(node.snapshot(KEYSPACE, "consumers", "before")).unwrap().map(|entry| entry.unwrap())
+    };
+    let files: Vec<_> = files().filter(|entry| entry.file_type().unwrap().is_file()).collect();
+    for entry in &files {
+        std::fs::copy(entry.path(), target.join(entry.file_name())).unwrap();
+    }
+    let place = SnapshotPlace { directories: vec![copy.path().to_owned()], tag: None };
+    let copied = SnapshotConfig { place, ..config.clone() };
+    let tables = Snapshot::open(copied.clone()).await.unwrap().catalog().tables.len();
+    assert_eq!(tables, 1, "a copied snapshot");
+    for (end, why) in
+        [("Data.db", "is missing"), ("Statistics.db", "is not there"), ("schema.cql", "cannot be read")]
+    {
+        let file = files
+            .iter()
+            .map(|entry| entry.file_name())
+            .find(|name| name.to_str().unwrap().ends_with(end))
+            .unwrap();
+        let bytes = std::fs::read(target.join(&file)).unwrap();
+        std::fs::remove_file(target.join(&file)).unwrap();
+        let report = refusal(copied.clone()).await;
+        assert!(report.contains(why) && report.contains(end), "{report}");
+        std::fs::write(target.join(&file), bytes).unwrap();
+    }
+    std::fs::write(target.join("zz-9-big-Data.db"), b"").unwrap();
+    let report = refusal(copied.clone()).await;
+    assert!(report.contains("zz-9-big-Data.db"), "{report}");
+    std::fs::remove_file(target.join("zz-9-big-Data.db")).unwrap();
+    for name in ["manifest.json", "schema.cql"] {
+        std::fs::remove_file(target.join(name)).unwrap();
+    }
+    let report = refusal(copied).await;
+    assert!(report.contains("live table"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cassandra_3_11() {
+    the_snapshot_gives_what_the_cluster_gives(WRITERS[0], KongVersion::V2_8).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cassandra_5_0_da() {
+    the_snapshot_gives_what_the_cluster_gives(WRITERS[4], KongVersion::V3_3).await;
+}

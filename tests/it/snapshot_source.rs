@@ -140,13 +140,13 @@ async fn change_some(node: &Node) {
                 node.cql(&format!(
                     "UPDATE routes SET paths = ['/changed'] WHERE partition = 'routes' AND id = {id}"
                 ))
-                .await
+                .await;
             }
             1 => {
                 node.cql(&format!(
                     "DELETE regex_priority FROM routes WHERE partition = 'routes' AND id = {id}"
                 ))
-                .await
+                .await;
             }
             _ => {}
         }
@@ -200,7 +200,7 @@ async fn refusals(node: &Node, config: &SnapshotConfig) {
     {
         let file = files
             .iter()
-            .map(|entry| entry.file_name())
+            .map(std::fs::DirEntry::file_name)
             .find(|name| name.to_str().unwrap().ends_with(end))
             .unwrap();
         let bytes = std::fs::read(target.join(&file)).unwrap();

@@ -90,10 +90,8 @@ fn look(path: &Path) -> Result<Holds> {
     if files.iter().any(|name| name == "manifest.json" || name == "schema.cql") {
         return Ok(Holds::Files);
     }
-    let is_live = files
-        .iter()
-        .any(|name| name.ends_with(".log") || Descriptor::parse(name).is_ok_and(|file| file.is_some()));
-    if is_live {
+    // Files of versions that are not read here count as well: they must not look like no files.
+    if files.iter().any(|name| !matches!(Descriptor::parse(name), Ok(None))) {
         return Err(refused(format!("{} holds SSTables, but neither manifest.json nor schema.cql", path.display())).remedy(
             "name a snapshot that `nodetool snapshot` took, with all its files, not the directory of a live table: \
              its files change while they are read",

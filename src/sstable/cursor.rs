@@ -83,8 +83,8 @@ impl Cursor {
         self.begin = self.input.position();
         let length = u64::from(u16::from_be_bytes(self.input.array()?));
         self.input.append(length, &mut self.key)?;
-        if self.encoding.header.key.fixed_length().is_some_and(|fixed| fixed != self.key.len()) {
-            let what = format!("a key of type {} has {length} bytes", self.encoding.header.key);
+        if !is_key(&self.encoding.header.key, &self.key) {
+            let what = format!("{length} bytes are no key of type {}", self.encoding.header.key);
             return Err(self.input.damaged(what));
         }
         self.token = token(&self.key);
@@ -285,4 +285,23 @@ impl Cursor {
     pub(super) fn input(&self) -> &Input {
         &self.input
     }
+}
+
+/// Whether `key` can be a partition key of that type.
+fn is_key(ty: &Type, key: &[u8]) -> bool {
+    let fits =
+        |ty: &Type, key: &[u8]| ty.fixed_length().is_none_or(|fixed| fixed == key.len() || key.is_empty());
+    let Type::Composite(types) = ty else { return fits(ty, key) && !key.is_empty() };
+    let mut rest = key;
+    for ty in types {
+        let part = rest.split_first_chunk::<2>().and_then(|(length, tail)| {
+            let (part, tail) = tail.split_at_checked(u16::from_be_bytes(*length).into())?;
+            rest = tail.strip_prefix(&[0])?;
+            Some(part)
+        });
+        if !part.is_some_and(|part| fits(ty, part)) {
+            return false;
+        }
+    }
+    rest.is_empty()
 }

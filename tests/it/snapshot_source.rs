@@ -9,6 +9,7 @@ use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
 use kongferry::source::cluster::{Cluster, ClusterConfig};
 use kongferry::source::snapshot::{Snapshot, SnapshotConfig, SnapshotPlace};
 use kongferry::source::{Cut, PageSizing, SelectItem, Selection, Source, Table, cells};
+use kongferry::sstable::Descriptor;
 use uuid::Uuid;
 
 use crate::sstable::node::{Node, WRITERS, Writer};
@@ -65,7 +66,7 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
     node.tool(&["flush", KEYSPACE]);
     change_some(&node).await;
     node.tool(&["flush", KEYSPACE]);
-    node.tool(&["snapshot", "-t", "before", KEYSPACE]);
+    node.tool(&["snapshot", "-t", "before", KEYSPACE, "system"]);
     let (host, port) = node.address.rsplit_once(':').unwrap();
     let config = ClusterConfig {
         contact_points: vec![(host.to_owned(), port.parse().unwrap())],
@@ -77,6 +78,10 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
     let config = SnapshotConfig { place, keyspace: KEYSPACE.into(), as_of: None };
     let snapshot = Snapshot::open(config.clone()).await.unwrap();
     assert_eq!(snapshot.tag(), Some("before"));
+    assert_eq!(snapshot.catalog().cluster_name, cluster.catalog().cluster_name);
+    let nodes = snapshot.nodes();
+    assert_eq!((nodes.present.len(), nodes.absent.len(), nodes.unknown.len()), (1, 0, 0));
+    the_same_node_twice_is_refused(&node, &config).await;
     let names = |source: &dyn Source| source.catalog().tables.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&cluster), names(&snapshot));
     let mut rows = 0;
@@ -108,6 +113,7 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
         rows += expected.len();
     }
     assert!(rows > 1000, "{rows} rows");
+    two_nodes(&node, &snapshot).await;
     refusals(&node, &config).await;
     let server =
         servers::Cassandra { version: writer.line.into(), host: host.into(), port: port.parse().unwrap() };
@@ -166,6 +172,54 @@ async fn it_migrates(node: &Node, keyspace: &Keyspace, version: KongVersion) {
     }
     compare::assert_none(&differences, "migrated from a snapshot");
     target.remove().await;
+}
+
+/// The files spread over two directories, as two nodes have them: together they are the same table.
+async fn two_nodes(node: &Node, whole: &Snapshot) {
+    let copy = tempfile::tempdir().unwrap();
+    let roots = ["one", "two"].map(|name| copy.path().join(name));
+    for table in whole.catalog().tables.keys() {
+        let from = node.snapshot(KEYSPACE, table, "before");
+        let names: Vec<_> =
+            std::fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = names.iter().filter_map(|name| name.to_str()).collect();
+        let groups = Descriptor::group(names.iter().copied()).unwrap();
+        for (n, root) in roots.iter().enumerate() {
+            let to = root.join(KEYSPACE).join(table);
+            std::fs::create_dir_all(&to).unwrap();
+            std::fs::copy(from.join("schema.cql"), to.join("schema.cql")).unwrap();
+            for (_, descriptor) in groups.keys().enumerate().filter(|(group, _)| group % 2 == n) {
+                let prefix = format!("{}-", descriptor.prefix());
+                for name in names.iter().filter(|name| name.starts_with(&prefix)) {
+                    std::fs::copy(from.join(name), to.join(name)).unwrap();
+                }
+            }
+        }
+    }
+    let open = |directories: &[PathBuf]| {
+        let place = SnapshotPlace { directories: directories.to_vec(), tag: None };
+        Snapshot::open(SnapshotConfig { place, keyspace: KEYSPACE.into(), as_of: Some(whole.as_of()) })
+    };
+    let (both, one) = (open(&roots).await.unwrap(), open(&roots[..1]).await.unwrap());
+    let mut less = 0;
+    for (name, table) in &whole.catalog().tables {
+        let cut = Cut { parts: 4, shifted: false };
+        let expected = content(whole, table, cut).await;
+        assert!(expected == content(&both, table, cut).await, "{name} of two nodes");
+        less += usize::from(expected != content(&one, table, cut).await);
+    }
+    assert!(less > 0, "one node has everything, which proves nothing");
+}
+
+/// A directory named twice would be taken for two nodes.
+async fn the_same_node_twice_is_refused(node: &Node, config: &SnapshotConfig) {
+    let place = SnapshotPlace { directories: vec![node.data(), node.data()], tag: None };
+    let error = Snapshot::open(SnapshotConfig { place, ..config.clone() }).await.err().unwrap();
+    assert!(
+        error.report().contains("twice") || error.report().contains("another directory"),
+        "{}",
+        error.report()
+    );
 }
 
 /// What must not be taken for a snapshot.

@@ -18,11 +18,13 @@ use crate::sstable::{self, Definition, Descriptor, SsTable, Ties, Tokens, Type};
 
 mod directories;
 mod failure;
+mod nodes;
 mod pages;
 mod plan;
 mod schema_cql;
 
 pub use directories::SnapshotPlace;
+pub use nodes::Nodes;
 
 use directories::{check_manifest, files, find, refused, schema_text};
 use failure::{while_opening, while_reading};
@@ -46,6 +48,7 @@ pub struct Snapshot {
     tables: BTreeMap<String, Arc<sstable::Table>>,
     as_of: i64,
     tag: Option<String>,
+    nodes: Nodes,
 }
 
 impl Snapshot {
@@ -93,7 +96,16 @@ impl Snapshot {
             .ok()
             .and_then(|time| i64::try_from(time.as_secs()).ok());
         let as_of = config.as_of.or(now).unwrap_or(0);
-        Ok(Self { catalog, tables, as_of, tag })
+        let nodes = Nodes::of(&config.place, tag.as_deref(), as_of)?;
+        catalog.cluster_name = nodes.cluster_name.clone().unwrap_or_default();
+        if !nodes.absent.is_empty() {
+            tracing::warn!(
+                "the snapshot has {} of {} nodes: rows can be missing",
+                nodes.present.len(),
+                nodes.present.len() + nodes.absent.len()
+            );
+        }
+        Ok(Self { catalog, tables, as_of, tag, nodes })
     }
 
     /// Name of the snapshot, where its directories have one.
@@ -104,6 +116,11 @@ impl Snapshot {
     /// The instant at which rows are alive or expired, seconds since 1970.
     pub fn as_of(&self) -> i64 {
         self.as_of
+    }
+
+    /// Which nodes it is of.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     fn files(&self, table: &str) -> Result<Arc<sstable::Table>> {

@@ -170,7 +170,7 @@ fn entry(input: &mut Input) -> Result<Entry> {
     }
     let blocks = (size > 0).then(|| input.position());
     input.skip(size)?;
-    Ok(Entry { position, key: Some(key), blocks })
+    Ok(Entry { position, key: Some(key), path: Vec::new(), blocks })
 }
 
 /// Reads the first or last place of a block.

@@ -58,8 +58,9 @@ impl Bti {
     pub(super) fn ends(&self) -> Result<[Entry; 2]> {
         let mut trie = Trie::new(&self.partitions);
         let mut end = |last, key: &Vec<u8>| {
-            let node = trie.outermost(self.root, last)?;
-            Ok(Entry { key: Some(key.clone()), ..self.entry(&node)? })
+            let mut path = Vec::new();
+            let node = trie.outermost(self.root, last, &mut path)?;
+            Ok(Entry { key: Some(key.clone()), ..self.entry(&node, path)? })
         };
         Ok([end(false, &self.first)?, end(true, &self.last)?])
     }
@@ -75,14 +76,11 @@ impl Bti {
         encoding: &Arc<Encoding>,
         bound: i64,
     ) -> Result<Neighbours> {
-        let mut sought = [0; 10];
-        let [first, number @ .., last] = &mut sought;
-        *first = NEXT_PART;
-        *number = (bound.cast_unsigned() ^ (1 << 63)).to_be_bytes();
         // Behind all keys with that token.
-        *last = 0xff;
+        let sought = token_bytes(bound).into_iter().chain([0xff]);
         let mut trie = Trie::new(&self.partitions);
         let (mut lesser, mut greater, mut on_the_way) = (None, None, None);
+        let mut path = Vec::new();
         let mut position = self.root;
         for byte in sought {
             let node = trie.node(position)?;
@@ -90,33 +88,31 @@ impl Bti {
                 on_the_way = Some(node);
                 break;
             }
+            let branch = |at: Option<usize>| {
+                let (key, child) = node.children.get(at?)?;
+                Some(([path.as_slice(), &[*key]].concat(), *child))
+            };
             let at = node.children.partition_point(|(key, _)| *key < byte);
-            if let Some((_, child)) = at.checked_sub(1).and_then(|before| node.children.get(before)) {
-                lesser = Some(*child);
-            }
             let exact = node.children.get(at).filter(|(key, _)| *key == byte);
-            if let Some((_, child)) = node.children.get(at + usize::from(exact.is_some())) {
-                greater = Some(*child);
-            }
+            lesser = branch(at.checked_sub(1)).or(lesser);
+            greater = branch(Some(at + usize::from(exact.is_some()))).or(greater);
             match exact {
                 Some((_, child)) => position = *child,
                 None => break,
             }
+            path.push(byte);
         }
-        let mut outermost = |position: Option<u64>, last| -> Result<Option<Entry>> {
-            position
-                .map(|position| trie.outermost(position, last).and_then(|node| self.entry(&node)))
-                .transpose()
+        let mut outermost = |branch: Option<(Vec<u8>, u64)>, last| -> Result<Option<Entry>> {
+            let Some((mut path, position)) = branch else { return Ok(None) };
+            let node = trie.outermost(position, last, &mut path)?;
+            self.entry(&node, path).map(Some)
         };
         // Keys are cut short in the trie: whether this one is below or above only the data can tell.
         if let Some(node) = on_the_way {
-            let entry = self.entry(&node)?;
-            let is_floor = {
-                let mut cursor =
-                    Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position.min(data.length))?;
-                cursor.next_partition()? && cursor.token <= bound
-            };
-            return Ok(if is_floor {
+            let entry = self.entry(&node, path)?;
+            let mut cursor =
+                Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position.min(data.length))?;
+            return Ok(if cursor.next_partition()? && cursor.token <= bound {
                 Neighbours { floor: Some(entry), next: outermost(greater, false)? }
             } else {
                 Neighbours { floor: outermost(lesser, true)?, next: Some(entry) }
@@ -126,7 +122,7 @@ impl Bti {
     }
 
     /// What the payload of a leaf stands for.
-    fn entry(&self, node: &Node) -> Result<Entry> {
+    fn entry(&self, node: &Node, path: Vec<u8>) -> Result<Entry> {
         let wrong = || Trie::new(&self.partitions).damaged(node.position, "the place of a partition is none");
         let place = match node.flags {
             0 => None,
@@ -137,7 +133,7 @@ impl Bti {
         let place = place.map(signed).ok_or_else(wrong)?;
         let Ok(at) = u64::try_from(place) else {
             let position = u64::try_from(!place).map_err(|_| wrong())?;
-            return Ok(Entry { position, key: None, blocks: None });
+            return Ok(Entry { position, key: None, path, blocks: None });
         };
         let rest = self.rows.size.checked_sub(at).ok_or_else(wrong)?;
         let mut bytes = Vec::new();
@@ -148,14 +144,14 @@ impl Bti {
         let position = bytes.vint()?;
         let root = base.checked_add_signed(zigzag(bytes.vint()?));
         let root = root.ok_or_else(|| bytes.damaged("the root of a trie is outside the file"))?;
-        Ok(Entry { position, key: Some(key), blocks: Some(root) })
+        Ok(Entry { position, key: Some(key), path, blocks: Some(root) })
     }
 
     /// All entries. Not for large files.
     pub(super) fn entries(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         Trie::new(&self.partitions).each(self.root, |_, node| {
-            entries.push(self.entry(node)?);
+            entries.push(self.entry(node, Vec::new())?);
             Ok(())
         })?;
         Ok(entries)
@@ -171,6 +167,14 @@ impl Bti {
         })?;
         Ok(blocks)
     }
+}
+
+/// How the keys with that token begin in the trie.
+pub(super) fn token_bytes(token: i64) -> [u8; 9] {
+    let mut bytes = [NEXT_PART; 9];
+    let [_, number @ ..] = &mut bytes;
+    *number = (token.cast_unsigned() ^ (1 << 63)).to_be_bytes();
+    bytes
 }
 
 /// Offset of a block in its partition, and the deletion that spans its beginning.

@@ -45,6 +45,8 @@ struct Entry {
     position: u64,
     /// Its key, where the index holds it.
     key: Option<Vec<u8>>,
+    /// How a trie leads to it: the first bytes of its token, and perhaps of its key.
+    path: Vec<u8>,
     /// Where the blocks of its rows are listed: in Index.db, or the root of the trie in Rows.db.
     blocks: Option<u64>,
 }
@@ -177,7 +179,7 @@ impl Index {
         let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), begin)?;
         while cursor.next_partition()? && cursor.token <= bound {
             if cursor.key == key {
-                let entry = Entry { position: cursor.begin, key: None, blocks: None };
+                let entry = Entry { position: cursor.begin, key: None, path: Vec::new(), blocks: None };
                 return Ok(Some(Partition { index: self, entry }));
             }
         }
@@ -209,7 +211,10 @@ impl Index {
             return Err(self.disagrees(entry.position));
         }
         let mut cursor = Cursor::new(Arc::clone(data), Arc::clone(encoding), entry.position)?;
-        if !cursor.next_partition()? || entry.key.as_ref().is_some_and(|key| *key != cursor.key) {
+        if !cursor.next_partition()?
+            || entry.key.as_ref().is_some_and(|key| *key != cursor.key)
+            || !entry.path.iter().zip(bti::token_bytes(cursor.token)).all(|(a, b)| *a == b)
+        {
             return Err(self.disagrees(entry.position));
         }
         Ok(cursor)

@@ -54,8 +54,8 @@ impl<'f> Trie<'f> {
         parse(position, bytes).ok_or_else(|| self.damaged(position, "is no node of a trie"))
     }
 
-    /// The first or last node with a payload at or below the one at `position`.
-    pub(super) fn outermost(&mut self, mut position: u64, last: bool) -> Result<Node> {
+    /// The first or last node with a payload at or below the one at `position`; the way there is added to `path`.
+    pub(super) fn outermost(&mut self, mut position: u64, last: bool, path: &mut Vec<u8>) -> Result<Node> {
         loop {
             let node = self.node(position)?;
             if node.flags != 0 && (node.children.is_empty() || !last) {
@@ -63,7 +63,10 @@ impl<'f> Trie<'f> {
             }
             let next = if last { node.children.last() } else { node.children.first() };
             match next {
-                Some((_, child)) => position = *child,
+                Some((key, child)) => {
+                    path.push(*key);
+                    position = *child;
+                }
                 None => return Err(self.damaged(position, "a trie ends here in nothing")),
             }
         }

@@ -47,10 +47,9 @@ async fn open_with(
             Arc::new(cluster(settings, reading, events).await.map_err(Error::before_writing)?)
         }
         SourceSide::Snapshot(config) if reading.consistency.is_none() => {
-            events.notice(
-                "whether the directories of the snapshot are all nodes of its cluster is not checked yet: name one for each node",
-            );
-            Arc::new(Snapshot::open(config).await.map_err(Error::before_writing)?)
+            let snapshot = Snapshot::open(config).await.map_err(Error::before_writing)?;
+            events.notice(nodes_of(&snapshot));
+            Arc::new(snapshot)
         }
         SourceSide::Snapshot(_) => {
             return Err(Error::new(ErrorKind::Usage, "a snapshot is read without --consistency").remedy(
@@ -62,6 +61,25 @@ async fn open_with(
     let target = Target::connect(&target).await.map_err(Error::before_writing)?;
     let catalog = target.catalog().await.map_err(Error::before_writing)?;
     Ok(Sides { source, target, catalog: Arc::new(catalog) })
+}
+
+/// What is known of the completeness of a snapshot.
+fn nodes_of(snapshot: &Snapshot) -> String {
+    let nodes = snapshot.nodes();
+    let (present, absent) = (nodes.present.len(), nodes.absent.len());
+    if present == 0 {
+        return "the snapshot is without keyspace system, so nobody can say whether its directories are all nodes of the cluster: \
+                name one for each node"
+            .to_owned();
+    }
+    if absent == 0 {
+        return format!("the snapshot has all {} of its cluster", counted(count(present), "node"));
+    }
+    format!(
+        "the snapshot has {present} of {} of its cluster: rows can be missing. Name a directory for each node, or compare with the \
+         live cluster: kongferry verify --counts",
+        counted(count(present + absent), "node")
+    )
 }
 
 /// Connects to the live cluster.

@@ -160,7 +160,13 @@ fn restore(plan: &Plan, armour: &Armour, tasks: &mut Vec<NewTask>) {
     let (mut before_finish, mut finish) =
         (tagged.iter().map(|table| tags_of(table)).collect::<Vec<_>>(), Vec::new());
     before_finish.extend(plan.tables.iter().map(|table| copy(&table.table)));
-    for step in armour.steps() {
+    let steps = armour.steps();
+    let added: Vec<(String, String)> = steps
+        .iter()
+        .filter(|step| step.kind == StepKind::ForeignKey)
+        .map(|step| (step.table.clone(), step.id()))
+        .collect();
+    for step in steps {
         let mut needs = step.after.clone();
         needs.push(DISARM.to_owned());
         needs.extend(rows_of(&step.table));
@@ -170,8 +176,10 @@ fn restore(plan: &Plan, armour: &Armour, tasks: &mut Vec<NewTask>) {
             StepKind::Index => {}
             StepKind::Keys | StepKind::ForeignKey => priority += KEYS_FIRST,
             StepKind::Validate => {
-                // Each locks its table against the next.
+                // Each locks its table against the next, and against foreign keys that are still to be added.
                 needs.extend(validated.insert(step.table.clone(), id.clone()));
+                needs
+                    .extend(added.iter().filter(|(table, _)| *table == step.table).map(|(_, id)| id.clone()));
             }
             StepKind::Finish => {
                 finish.push(step);

@@ -11,8 +11,8 @@
 //! 6. [`verify`] counts and compares both sides;
 //! 7. [`report`] shows what happens while it happens, and what came of it.
 //!
-//! [`config`] and [`cli`] stand in front of it, [`error`] and [`schema_state`] (whether both sides are at the same migration)
-//! beside it. [`sstable`] reads Cassandra's files and knows nothing of the rest. [`estate`] builds synthetic Kong estates for the demo,
+//! [`config`] and [`cli`] stand in front of it, [`error`], [`policy`] (what becomes of bad rows) and [`schema_state`] (whether both
+//! sides are at the same migration) beside it. [`sstable`] reads Cassandra's files and knows nothing of the rest. [`estate`] builds synthetic Kong estates for the demo,
 //! the tests and the benchmarks; `kongferry` itself never writes to a source.
 
 pub mod cli;
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod error;
 pub mod estate;
 pub mod ledger;
+pub mod policy;
 pub mod report;
 pub mod schema_map;
 pub mod schema_state;

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::config::{SourceSettings, snapshot_from_url, target_from_url};
 use crate::engine::plan::PlanOptions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::{Policies, PolicyChoice};
 use crate::schema_map::{Choice, MapSet};
 use crate::source::snapshot::SnapshotConfig;
 use crate::target::TargetConfig;
@@ -194,11 +195,25 @@ pub struct LoadingArgs {
     /// Indexes and foreign keys built at the same time, sharing the memory that the server's settings allow [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     builds: Option<u16>,
+
+    /// What becomes of rows of a class, over its default: repair, quarantine, skip or fail; can be repeated.
+    ///
+    /// docs/bad-rows.md lists the classes. Quarantined rows are kept whole in table kongferry.quarantine of the target, and the run
+    /// ends with exit code 5.
+    #[arg(long, value_name = "CLASS=POLICY")]
+    policy: Vec<PolicyChoice>,
 }
 
 impl LoadingArgs {
     /// Indexes and foreign keys built at the same time.
     pub fn builds(&self) -> usize {
         self.builds.map_or(4, usize::from)
+    }
+
+    /// What becomes of bad rows.
+    pub fn policies(&self) -> Result<Policies> {
+        let mut policies = Policies::default();
+        self.policy.iter().try_for_each(|choice| policies.choose(*choice))?;
+        Ok(policies)
     }
 }

@@ -4,17 +4,25 @@ use super::plan::{Plan, TablePlan};
 use super::preflight::Sides;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Terms;
+use crate::policy::Policies;
 use crate::schema_map::Choice;
 use crate::target::{Catalog, Target};
 
 /// The terms of a new run.
-pub fn terms(sides: &Sides, plan: &Plan, choice: &Choice, keep_constraints: bool) -> Terms {
+pub fn terms(
+    sides: &Sides,
+    plan: &Plan,
+    choice: &Choice,
+    policies: &Policies,
+    keep_constraints: bool,
+) -> Terms {
     let catalog = sides.source.catalog();
     Terms {
         cluster: catalog.cluster_name.clone(),
         keyspace: catalog.keyspace.clone(),
         keep_constraints,
         choice: choice.clone(),
+        policies: policies.clone(),
         started: super::now(),
         tables: fingerprints(plan),
         catalog: (*sides.catalog).clone(),

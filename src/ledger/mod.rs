@@ -10,12 +10,14 @@
 
 mod guard;
 mod kept;
+mod quarantine;
 mod run;
 mod schema;
 mod task;
 mod trace;
 
 pub use guard::Guard;
+pub use quarantine::{HeldContent, HeldRow, Why};
 pub use run::{Run, RunState, Terms, refuse_unfinished};
 pub use schema::SCHEMA;
 pub use task::{Lane, NewTask, Task, TaskCount, Work};

@@ -8,7 +8,7 @@ use crate::target::{LoadTransaction, Target, failure};
 pub const SCHEMA: &str = "kongferry";
 
 /// Layout of the tables; a build refuses a ledger of another one.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// Only the role that runs kongferry can read them: kept rows are rows of Kong's tables.
 const TABLES: &str = "
@@ -60,7 +60,35 @@ const TABLES: &str = "
         column_name text NOT NULL,
         expression text NOT NULL,
         PRIMARY KEY (run, table_name, column_name));
-    INSERT INTO kongferry.format VALUES (1);";
+    CREATE TABLE kongferry.change (
+        run uuid NOT NULL REFERENCES kongferry.run,
+        place bigserial,
+        task integer,
+        table_name text NOT NULL,
+        why text NOT NULL,
+        rows bigint NOT NULL,
+        digest text,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (run, place));
+    CREATE TABLE kongferry.quarantine (
+        run uuid NOT NULL REFERENCES kongferry.run,
+        id bigserial,
+        task integer,
+        table_name text NOT NULL,
+        key text NOT NULL,
+        class text NOT NULL,
+        rule text NOT NULL,
+        reason text NOT NULL,
+        cells bytea,
+        selection jsonb,
+        read_at bigint,
+        content jsonb,
+        state text NOT NULL DEFAULT 'held' CHECK (state IN ('held', 'loaded', 'dropped')),
+        at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (run, id));
+    COMMENT ON TABLE kongferry.quarantine IS
+        'Rows that could not be loaded, whole: as the source gave them in cells, or as they were loaded in content';
+    INSERT INTO kongferry.format VALUES (2);";
 
 /// Whether the target has a ledger.
 ///

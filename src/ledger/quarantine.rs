@@ -1,0 +1,122 @@
+//! Rows that could not be loaded, kept whole in the target itself.
+
+use super::{Ledger, to_json};
+use crate::error::Result;
+use crate::policy::Class;
+use crate::target::LoadTransaction;
+
+/// A row that could not be loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldRow {
+    /// Its table.
+    pub table: String,
+    /// Its primary key as text.
+    pub key: String,
+    /// What is wrong with it.
+    pub class: Class,
+    /// Column or constraint it breaks.
+    pub rule: String,
+    /// Why, in words without the value.
+    pub reason: String,
+    /// The row itself.
+    pub content: HeldContent,
+}
+
+/// A row as it was met.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeldContent {
+    /// As the source gave it: the body of a page of this row alone.
+    Cells {
+        /// Labels and CQL types of the cells, as JSON.
+        selection: String,
+        /// The bytes.
+        cells: Vec<u8>,
+        /// The source's clock at the read, in milliseconds since 1970: TTLs count from it.
+        read_at: i64,
+    },
+    /// As it was on the target, as jsonb made it of the row.
+    Loaded(String),
+}
+
+impl Ledger {
+    /// Writes rows into `kongferry.quarantine`, in the transaction that leaves them out or takes them away.
+    pub async fn hold(
+        &self,
+        transaction: &mut LoadTransaction,
+        task: Option<i32>,
+        rows: &[HeldRow],
+    ) -> Result<()> {
+        for row in rows {
+            let (selection, cells, read_at, content) = match &row.content {
+                HeldContent::Cells { selection, cells, read_at } => {
+                    (Some(selection.as_str()), Some(cells.as_slice()), Some(*read_at), None)
+                }
+                HeldContent::Loaded(content) => (None, None, None, Some(content.as_str())),
+            };
+            transaction
+                .execute(
+                    "cannot put a row into quarantine",
+                    "INSERT INTO kongferry.quarantine (run, task, table_name, key, class, rule, reason, selection, cells, read_at, content)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11::text::jsonb)",
+                    &[
+                        &self.run,
+                        &task,
+                        &row.table,
+                        &row.key,
+                        &row.class.as_str(),
+                        &row.rule,
+                        &row.reason,
+                        &selection,
+                        &cells,
+                        &read_at,
+                        &content,
+                    ],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a signed line: loaded rows were changed, taken away (negative) or added after their split was done, in the
+    /// transaction that does it. `digest` is what this adds to the digest of the table.
+    pub async fn changed(
+        &self,
+        transaction: &mut LoadTransaction,
+        task: Option<i32>,
+        table: &str,
+        why: Why,
+        rows: i64,
+        digest: Option<&str>,
+    ) -> Result<()> {
+        let why = to_json(&why)?;
+        transaction
+            .execute(
+                format!("cannot write a change of {table} into the ledger"),
+                "INSERT INTO kongferry.change (run, task, table_name, why, rows, digest)
+                 VALUES ($1, $2, $3, $4::text::jsonb #>> '{}', $5, $6)",
+                &[&self.run, &task, &table, &why, &rows, &digest],
+            )
+            .await
+            .map(drop)
+    }
+}
+
+/// Why loaded rows were changed afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// They went into quarantine.
+    Quarantined,
+    /// Their policy is to leave them behind.
+    Skipped,
+    /// They were repaired.
+    Repaired,
+    /// They came back from quarantine.
+    Retried,
+    /// They were read again from a live source.
+    ReadAgain,
+    /// They expired.
+    Expired,
+    /// Counters and the like, computed from the rows.
+    Derived,
+}

@@ -1,5 +1,6 @@
 //! Those who work on a run: each claims one task at a time and owns it from its claim to its commit.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,10 @@ pub struct Crew {
 /// What they share while they work.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Somebody has done something.
+    /// A part of the run is done: what waited for it can begin.
     done: Notify,
+    /// Open tasks by part, as far as this process knows.
+    open: Mutex<BTreeMap<String, u64>>,
     failures: Mutex<Vec<Error>>,
     /// Share of each table that this process has done.
     shares: Mutex<Vec<f64>>,
@@ -59,8 +62,10 @@ impl Crew {
     /// # Errors
     /// The first failure; others are told as notices. What was committed stays, each task whole.
     pub async fn work(&self, loaders: usize, settlers: usize) -> Result<()> {
+        let open = self.ledger.progress().await?.into_iter().map(|part| (part.part, part.open)).collect();
+        let shares = vec![0.0; self.plan.tables.len()];
         let shared =
-            Arc::new(Shared { shares: Mutex::new(vec![0.0; self.plan.tables.len()]), ..Shared::default() });
+            Arc::new(Shared { open: Mutex::new(open), shares: Mutex::new(shares), ..Shared::default() });
         let mut tasks = JoinSet::new();
         for (lane, count) in [(Lane::Load, loaders.max(1)), (Lane::Settle, settlers.max(1))] {
             for _ in 0..count {
@@ -122,7 +127,10 @@ impl Crew {
             match outcome {
                 Ok(()) => {
                     self.show(&task, shared);
-                    shared.done.notify_waiters();
+                    // Idle workers ask the server what they can do, so they are not woken for nothing.
+                    if shared.part_is_done(&task.part) {
+                        shared.done.notify_waiters();
+                    }
                 }
                 Err(failure) => {
                     // The failure matters, not that the ledger could not note it.
@@ -152,6 +160,16 @@ impl Crew {
 impl Shared {
     fn failures(&self) -> std::sync::MutexGuard<'_, Vec<Error>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `part` is done with one more of its tasks. Tasks done by other processes are not known; whoever waits looks again.
+    fn part_is_done(&self, part: &str) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = open.get_mut(part).map_or(0, |left| {
+            *left = left.saturating_sub(1);
+            *left
+        });
+        left == 0
     }
 
     fn note(&self, failure: Error) {

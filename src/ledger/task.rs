@@ -141,7 +141,7 @@ impl Ledger {
     /// Claims the next task of `lane` that can begin: its row stays locked until `transaction` ends.
     pub async fn claim(&self, transaction: &mut LoadTransaction, lane: Lane) -> Result<Option<Task>> {
         let rows = transaction
-            .query(
+            .query_prepared(
                 "cannot claim a task",
                 "WITH waiting AS (
                      SELECT coalesce(array_agg(DISTINCT part), '{}') AS parts FROM kongferry.task
@@ -166,7 +166,7 @@ impl Ledger {
     ) -> Result<()> {
         let totals = to_json(totals)?;
         transaction
-            .execute(
+            .query_prepared(
                 format!("cannot mark {} as done in the ledger", task.label),
                 "UPDATE kongferry.task SET state = 'done', totals = $3::text::jsonb, worker = $4, seconds = $5, failure = NULL,
                         done_at = clock_timestamp()

@@ -78,6 +78,18 @@ impl LoadTransaction {
         self.client()?.query(sql, params).await.map_err(|error| failure::statement(&error, what))
     }
 
+    /// Runs a query that comes again and again: each connection prepares it once. Not for tables whose columns may change.
+    pub async fn query_prepared(
+        &mut self,
+        what: impl Display,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        let client = self.client()?;
+        let rows = async { client.query(&client.prepare_cached(sql).await?, params).await }.await;
+        rows.map_err(|error| failure::statement(&error, what))
+    }
+
     /// Sets a savepoint. Its name is used up by [`release`](Self::release) only.
     pub async fn savepoint(&mut self, name: &str) -> Result<()> {
         self.run(&format!("SAVEPOINT {}", quote(name)), "cannot set a savepoint").await

@@ -195,12 +195,14 @@ async fn attempt(
 ) -> Result<()> {
     let client = transaction.client()?;
     let mut workers = if may_have_help(armour, step) { resources.parallel_workers } else { 0 };
+    let table = qualified(&step.schema, &step.table);
+    let sorted = is_sort(armour, step).then_some(table.as_str());
     let mut attempts = 0;
     loop {
         attempts += 1;
         let whole = format!(
             "SAVEPOINT {SAVEPOINT}; {} SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n{sql}\nRELEASE SAVEPOINT {SAVEPOINT}",
-            resources.settings(workers)
+            resources.settings(workers, sorted)
         );
         let Err(error) = client.batch_execute(&whole).await else { return Ok(()) };
         let code = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
@@ -222,6 +224,12 @@ async fn attempt(
             return Err(locked::refused(&error, &what(step), LOCK_TIMEOUT));
         }
     }
+}
+
+/// Whether the step sorts rows and does nothing else with its memory.
+fn is_sort(armour: &Armour, step: &Step) -> bool {
+    step.kind == StepKind::Index
+        && armour.index(&step.table, &step.name).is_some_and(|index| index.method == "btree")
 }
 
 /// Processes that help write the values of duplicates, or those an expression fails on, into the server's log, and nothing

@@ -33,7 +33,7 @@ pub async fn rehearse(target: &Target, armour: &Armour) -> Result<()> {
 async fn rehearse_within(transaction: &mut LoadTransaction, armour: &Armour, version: u32) -> Result<()> {
     take_off_within(transaction, armour, &BTreeSet::new(), LOCK_TIMEOUT).await?;
     let steps = armour.steps();
-    let mut all = format!("SAVEPOINT {SAVEPOINT}; {}\n", RESOURCES.settings(0));
+    let mut all = format!("SAVEPOINT {SAVEPOINT}; {}\n", RESOURCES.settings(0, None));
     for step in &steps {
         all += &statements_of(armour, step, version)?;
         all.push('\n');

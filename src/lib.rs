@@ -11,7 +11,8 @@
 //! 6. [`verify`] counts and compares both sides;
 //! 7. [`report`] shows what happens while it happens, and what came of it.
 //!
-//! [`config`] and [`cli`] stand in front of it, [`error`], [`policy`] (what becomes of bad rows) and [`schema_state`] (whether both
+//! [`config`] and [`cli`] stand in front of it, [`error`], [`policy`] (what becomes of bad rows), [`police`] (which sees to it where
+//! only several tables together show what is wrong) and [`schema_state`] (whether both
 //! sides are at the same migration) beside it. [`sstable`] reads Cassandra's files and knows nothing of the rest. [`estate`] builds synthetic Kong estates for the demo,
 //! the tests and the benchmarks; `kongferry` itself never writes to a source.
 
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod error;
 pub mod estate;
 pub mod ledger;
+pub mod police;
 pub mod policy;
 pub mod report;
 pub mod schema_map;

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::config::{SourceSettings, snapshot_from_url, target_from_url};
 use crate::engine::plan::PlanOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{Policies, PolicyChoice};
+use crate::policy::{Class, Keep, Policies, PolicyChoice};
 use crate::schema_map::{Choice, MapSet};
 use crate::source::snapshot::SnapshotConfig;
 use crate::target::TargetConfig;
@@ -202,6 +202,15 @@ pub struct LoadingArgs {
     /// ends with exit code 5.
     #[arg(long, value_name = "CLASS=POLICY")]
     policy: Vec<PolicyChoice>,
+
+    /// Which of several rows with the same unique key stays: by created_at, ties by id. The others go into quarantine, with
+    /// all rows that depend on them [default: the oldest, as long as nothing depends on the others]
+    #[arg(long, value_name = "WHICH")]
+    pub on_duplicate: Option<Keep>,
+
+    /// What becomes of rows whose parent does not exist: the same as --policy missing-parent=POLICY.
+    #[arg(long, value_name = "POLICY", value_parser = ["quarantine", "skip", "fail"])]
+    on_orphan: Option<String>,
 }
 
 impl LoadingArgs {
@@ -210,10 +219,19 @@ impl LoadingArgs {
         self.builds.map_or(4, usize::from)
     }
 
+    /// What becomes of rows without a parent, where somebody said so in the option of its own.
+    pub fn on_orphan(&self) -> Result<Option<PolicyChoice>> {
+        let parsed = self.on_orphan.as_ref().map(|policy| format!("{}={policy}", Class::MissingParent).parse());
+        parsed.transpose().map_err(|why: String| Error::new(ErrorKind::Usage, why))
+    }
+
     /// What becomes of bad rows.
     pub fn policies(&self) -> Result<Policies> {
         let mut policies = Policies::default();
         self.policy.iter().try_for_each(|choice| policies.choose(*choice))?;
+        if let Some(policy) = self.on_orphan()? {
+            policies.choose(policy)?;
+        }
         Ok(policies)
     }
 }

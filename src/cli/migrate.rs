@@ -18,7 +18,7 @@ use crate::engine::terms;
 use crate::engine::totals::TableTotals;
 use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Run, RunState};
+use crate::ledger::{Ledger, Run, RunState};
 use crate::report::progress::Observer;
 use crate::report::run_directory::RunDirectory;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
@@ -49,7 +49,7 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Help another process, also from another host, with its run on this target: the id that it printed.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints", "policy"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints", "policy", "on_duplicate", "on_orphan"])]
     join: Option<Uuid>,
     #[command(flatten)]
     connections: ConnectionArgs,
@@ -103,7 +103,8 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
         return dry_run(&sides, &plan, &args.reading, stop, events).await;
     }
     let armour = sides.check_target(&plan, options.keep_constraints, events).await?;
-    let terms = terms::terms(&sides, &plan, &choice, &args.loading.policies()?, options.keep_constraints);
+    let (policies, keep) = (args.loading.policies()?, args.loading.on_duplicate);
+    let terms = terms::terms(&sides, &plan, &choice, &policies, keep, options.keep_constraints);
     let id = Uuid::new_v4();
     events.stage(format!("Run {id}"));
     match &armour {
@@ -154,6 +155,10 @@ async fn go_on(
     let sides = Sides { catalog: Arc::new(run.terms.catalog.clone()), ..sides };
     let plan = sides.plan(maps, &run.terms.choice, options, events).await?;
     terms::check(&run.terms, &sides, &plan)?;
+    Ledger::new(sides.target.clone(), run.id)
+        .decide(args.loading.on_duplicate, args.loading.on_orphan()?)
+        .await
+        .map_err(Error::before_writing)?;
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     if args.join.is_some() {
         events.stage(format!("Joining run {}", run.id));

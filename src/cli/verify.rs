@@ -7,6 +7,7 @@ use super::{interrupt, sides};
 use crate::engine::events::Event;
 use crate::engine::scan::{ScanOptions, scan};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Ledger, Run, RunState};
 use crate::report::progress::Observer;
 use crate::report::table::counted;
 use crate::verify::counts;
@@ -46,7 +47,11 @@ pub async fn run(args: VerifyArgs) -> Result<()> {
         if let Some(failure) = harvest.failures.into_iter().next() {
             return Err(failure);
         }
-        let counted = counts::compare(&sides.target, &plan, &harvest.totals, false).await?;
+        let mut counted = counts::compare(&sides.target, &plan, &harvest.totals, false).await?;
+        if let Some(run) = Run::newest(&sides.target).await?.filter(|run| run.state != RunState::Undone) {
+            let ledger = Ledger::new(sides.target.clone(), run.id);
+            counts::include(&mut counted, &ledger.changes().await?);
+        }
         Ok((counted, rejects))
     }
     .await;

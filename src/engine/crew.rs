@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::events::{Event, Events};
-use super::perform::{perform, shown};
+use super::perform::{Performed, perform, shown};
 use super::plan::Plan;
 use super::preflight::Sides;
 use super::workers::Stop;
@@ -112,23 +112,33 @@ impl Crew {
                 continue;
             };
             let begun = Instant::now();
-            let outcome = async {
+            let outcome: Result<bool> = async {
                 let performed = perform(self, transaction, &task).await;
-                let (mut transaction, totals) = match task.work {
+                let performed = match task.work {
                     Work::Seed => performed?,
                     // The seed has changed something.
                     _ => performed.map_err(Error::after_writing)?,
                 };
+                let (mut transaction, totals) = match performed {
+                    Performed::Done(transaction, totals) => (transaction, totals),
+                    Performed::Postponed(transaction) => {
+                        transaction.commit().await?;
+                        return Ok(false);
+                    }
+                };
                 self.ledger.done(&mut transaction, &task, &totals, &self.worker, begun.elapsed()).await?;
                 self.stop.check()?;
-                transaction.commit().await
+                transaction.commit().await?;
+                Ok(true)
             }
             .await;
             match outcome {
-                Ok(()) => {
-                    self.show(&task, shared);
+                Ok(done) => {
+                    if done {
+                        self.show(&task, shared);
+                    }
                     // Idle workers ask the server what they can do, so they are not woken for nothing.
-                    if shared.part_is_done(&task.part) {
+                    if !done || shared.part_is_done(&task.part) {
                         shared.done.notify_waiters();
                     }
                 }

@@ -85,7 +85,8 @@ impl Voyage<'_> {
         self.work(&ledger, started, armour).await?;
         let totals = self.totals(&ledger).await?;
         self.events.stage("Counting both sides");
-        let counted = counts::compare(&self.sides.target, &self.plan, &totals, true).await?;
+        let mut counted = counts::compare(&self.sides.target, &self.plan, &totals, true).await?;
+        counts::include(&mut counted, &ledger.changes().await?);
         if counts::verdict(&counted).is_ok() {
             let mut transaction = self.sides.target.begin().await?;
             ledger.end(&mut transaction, RunState::Done).await?;

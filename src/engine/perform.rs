@@ -9,13 +9,22 @@ use super::load::{Failure, Loading, load_within};
 use super::plan::{Plan, TablePlan};
 use super::totals::TableTotals;
 use super::workers::Piece;
-use super::{seed, settle};
+use super::{seed, settle, tasks};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Task, Work};
+use crate::ledger::{Postponed, Task, Work};
+use crate::police::{self, Beat, Precinct};
 use crate::source::Split;
 use crate::target::armour::Step;
 use crate::target::identifier::qualified;
 use crate::target::{LoadTransaction, armour, tags};
+
+/// What came of a task; the transaction is still to be committed.
+pub enum Performed {
+    /// Its work is done.
+    Done(LoadTransaction, TableTotals),
+    /// Rows broke a key. They are policed before the task comes again.
+    Postponed(LoadTransaction),
+}
 
 /// Does the work of `task` and returns the transaction, which is still to be committed.
 ///
@@ -25,14 +34,19 @@ pub async fn perform(
     crew: &Crew,
     mut transaction: LoadTransaction,
     task: &Task,
-) -> Result<(LoadTransaction, TableTotals)> {
+) -> Result<Performed> {
     let mut totals = TableTotals::default();
     match &task.work {
         Work::Seed => {
             let (sides, archive) = (&crew.sides, crew.ledger.archive());
-            return seed::seed(loading(crew), &sides.catalog, &crew.plan, transaction, archive).await;
+            let (transaction, totals) =
+                seed::seed(loading(crew), &sides.catalog, &crew.plan, transaction, archive).await?;
+            return Ok(Performed::Done(transaction, totals));
         }
-        Work::Copy(splits) => return copy(crew, transaction, task, splits).await,
+        Work::Copy(splits) => {
+            let (transaction, totals) = copy(crew, transaction, task, splits).await?;
+            return Ok(Performed::Done(transaction, totals));
+        }
         Work::Disarm => {
             crew.events.stage("Taking indexes, constraints and triggers off the tables");
             let changed = crew.ledger.changed_defaults().await?;
@@ -41,8 +55,14 @@ pub async fn perform(
             crew.events.stage(format!("Copying {} tables", crew.plan.tables.len()));
         }
         Work::Restore(step) => {
-            restore(crew, &mut transaction, step).await?;
+            match restore(crew, &mut transaction, step).await {
+                Err(error) if error.kind() == ErrorKind::Row => {
+                    return postpone(crew, transaction, task, error).await;
+                }
+                outcome => outcome?,
+            }
         }
+        Work::Police => police(crew, &mut transaction, task).await?,
         Work::Tags => {
             let table = table_of(task)?;
             totals.loaded = tags::rebuild(&mut transaction, crew.sides.target.schema(), table).await?;
@@ -51,7 +71,7 @@ pub async fn perform(
         Work::Derive => settle::settle(&crew.sides, &crew.plan, &crew.events).await?,
         Work::Vacuum => vacuum(crew, table_of(task)?).await?,
     }
-    Ok((transaction, totals))
+    Ok(Performed::Done(transaction, totals))
 }
 
 /// What an observer is told when `task` is done.
@@ -60,6 +80,8 @@ pub fn shown(plan: &Plan, task: &Task) -> Vec<Event> {
     match (&task.work, position) {
         (Work::Seed | Work::Copy(_), Some(table)) => vec![Event::SplitDone { table, share: task.share }],
         (Work::Seed | Work::Copy(_), None) => Vec::new(),
+        // It was not among the steps that were announced.
+        (Work::Police, _) => Vec::new(),
         _ => vec![Event::StepDone],
     }
 }
@@ -118,6 +140,38 @@ async fn restore(crew: &Crew, transaction: &mut LoadTransaction, step: &Step) ->
         crate::report::table::counted(merged, "id")
     ));
     armour::put_back(transaction, armour, step, &crew.resources).await
+}
+
+/// Has rows policed for which a step was refused; `refused` stands when that has been in vain.
+async fn postpone(
+    crew: &Crew,
+    mut transaction: LoadTransaction,
+    task: &Task,
+    refused: Error,
+) -> Result<Performed> {
+    let needs = crew.plan.tables.iter().map(|table| tasks::copy(&table.table)).collect();
+    match crew.ledger.postpone(&mut transaction, task, needs).await? {
+        Postponed::InVain => Err(refused),
+        Postponed::UntilPoliced => Ok(Performed::Postponed(transaction)),
+    }
+}
+
+/// Repairs rows that break keys, or takes them away.
+async fn police(crew: &Crew, transaction: &mut LoadTransaction, task: &Task) -> Result<()> {
+    crew.events.stage("Rows break keys: looking for them in all tables");
+    let beat = |table: &Arc<TablePlan>| Beat { table: table.table.clone(), cache_key: table.cache_key.clone() };
+    let stop = || crew.stop.check();
+    let precinct = Precinct {
+        armour: armour_of(crew)?,
+        catalog: &crew.sides.catalog,
+        beats: crew.plan.tables.iter().map(beat).collect(),
+        memory: crew.resources.memory,
+        stop: &stop,
+    };
+    for line in police::police(transaction, &crew.ledger, task.id, precinct).await? {
+        crew.events.notice(line);
+    }
+    Ok(())
 }
 
 /// The target's own schema must be what it was, before the run may be called armed.

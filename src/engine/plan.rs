@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::keyring::Keyring;
 use crate::error::{Error, ErrorKind, Result};
+use crate::police::CacheKeyForm;
 use crate::schema_map::decide::{Decided, Decision};
 use crate::schema_map::{Origin, Production, Sequence, TableMapping};
 use crate::source::{Cut, PageSizing, Selection, Source, Split};
@@ -62,6 +63,8 @@ pub struct TablePlan {
     pub sequences: Vec<Sequence>,
     /// Target column that holds the instant of expiry.
     pub expiry_column: Option<String>,
+    /// Its stored cache key and what that is made of, where the map knows.
+    pub cache_key: Option<CacheKeyForm>,
     /// Parts to read.
     pub splits: Vec<Split>,
     /// Estimated rows, where the source can tell.
@@ -171,6 +174,7 @@ impl Plan {
                     .iter()
                     .find(|output| matches!(output.from, Production::ExpiresAt { .. }))
                     .map(|output| output.column.clone()),
+                cache_key: CacheKeyForm::of(&mapping),
                 splits,
                 estimate,
                 sizing: Arc::new(PageSizing::new(options.page_bytes())),

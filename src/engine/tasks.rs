@@ -54,7 +54,8 @@ pub fn tasks(plan: &Plan, catalog: &Catalog, armour: Option<&Armour>) -> Vec<New
     tasks
 }
 
-fn copy(table: &str) -> String {
+/// The part that loads `table`.
+pub(super) fn copy(table: &str) -> String {
     format!("copy {table}")
 }
 

@@ -4,7 +4,7 @@ use super::plan::{Plan, TablePlan};
 use super::preflight::Sides;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Terms;
-use crate::policy::Policies;
+use crate::policy::{Keep, Policies};
 use crate::schema_map::Choice;
 use crate::target::{Catalog, Target};
 
@@ -14,6 +14,7 @@ pub fn terms(
     plan: &Plan,
     choice: &Choice,
     policies: &Policies,
+    on_duplicate: Option<Keep>,
     keep_constraints: bool,
 ) -> Terms {
     let catalog = sides.source.catalog();
@@ -23,6 +24,7 @@ pub fn terms(
         keep_constraints,
         choice: choice.clone(),
         policies: policies.clone(),
+        on_duplicate,
         started: super::now(),
         tables: fingerprints(plan),
         catalog: (*sides.catalog).clone(),

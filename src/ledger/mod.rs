@@ -10,6 +10,7 @@
 
 mod guard;
 mod kept;
+mod policing;
 mod quarantine;
 mod run;
 mod schema;
@@ -17,6 +18,7 @@ mod task;
 mod trace;
 
 pub use guard::Guard;
+pub use policing::{Change, Orders, Postponed};
 pub use quarantine::{HeldContent, HeldRow, Why};
 pub use run::{Run, RunState, Terms, refuse_unfinished};
 pub use schema::SCHEMA;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::task::NewTask;
 use super::{Ledger, schema, to_json, unexpected, unreadable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::Policies;
+use crate::policy::{Keep, Policies};
 use crate::schema_map::Choice;
 use crate::target::armour::Armour;
 use crate::target::{Catalog, LoadTransaction, Target, failure};
@@ -56,6 +56,9 @@ pub struct Terms {
     /// What becomes of bad rows.
     #[serde(default)]
     pub policies: Policies,
+    /// Which of several rows with the same key stays, once somebody decided.
+    #[serde(default)]
+    pub on_duplicate: Option<Keep>,
     /// Seconds since 1970 at the start, by the clock of the host that began the run.
     pub started: i64,
     /// Tables that are copied, with a fingerprint of what is read, how it is shaped and where it goes.

@@ -42,6 +42,8 @@ pub enum Work {
     Copy(Vec<Split>),
     /// A part of what was taken off is put back.
     Restore(Step),
+    /// Rows that break a key are repaired or taken away. Written down when a key is refused.
+    Police,
     /// The rows that a table's trigger would have written into `tags`.
     Tags,
     /// Triggers and storage parameters of all tables; the catalogs must then be as they were.
@@ -114,6 +116,16 @@ pub struct TaskCount {
 impl Ledger {
     /// Writes tasks down.
     pub(super) async fn add_tasks(&self, transaction: &mut LoadTransaction, tasks: &[NewTask]) -> Result<()> {
+        self.add_tasks_from(transaction, 1, tasks).await
+    }
+
+    /// Writes tasks down, numbered from `first` on.
+    pub(super) async fn add_tasks_from(
+        &self,
+        transaction: &mut LoadTransaction,
+        first: i32,
+        tasks: &[NewTask],
+    ) -> Result<()> {
         let works = tasks.iter().map(|task| to_json(&task.work)).collect::<Result<Vec<_>>>()?;
         // Arrays of arrays must be rectangular, so the needs travel as JSON.
         let needs = tasks.iter().map(|task| to_json(&task.needs)).collect::<Result<Vec<_>>>()?;
@@ -127,12 +139,12 @@ impl Ledger {
             .execute(
                 "cannot write the tasks into the ledger",
                 "INSERT INTO kongferry.task (run, id, lane, work, label, table_name, part, needs, priority, share)
-                 SELECT $1, t.id::integer, t.lane, t.work::jsonb, t.label, t.table_name, t.part,
+                 SELECT $1, $10::integer + t.id::integer - 1, t.lane, t.work::jsonb, t.label, t.table_name, t.part,
                         ARRAY(SELECT pg_catalog.jsonb_array_elements_text(t.needs::jsonb)), t.priority, t.share
                  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
                                         $9::double precision[])
                       WITH ORDINALITY t (lane, work, label, table_name, part, needs, priority, share, id)",
-                &[&self.run, &lanes, &works, &labels, &tables, &parts, &needs, &priorities, &shares],
+                &[&self.run, &lanes, &works, &labels, &tables, &parts, &needs, &priorities, &shares, &first],
             )
             .await?;
         Ok(())

@@ -36,11 +36,15 @@ impl Ledger {
         Ok(taken > 0)
     }
 
-    /// Rows that the run loaded, by table.
+    /// Rows that the run loaded and has not taken away since, by table.
     pub async fn loaded(&self) -> Result<Vec<(String, u64)>> {
         let mut loaded = std::collections::BTreeMap::<String, u64>::new();
         for (table, totals) in self.totals().await? {
             *loaded.entry(table).or_default() += totals.loaded;
+        }
+        for ((table, _), change) in self.changes().await? {
+            let rows = loaded.entry(table).or_default();
+            *rows = rows.saturating_add(change.added).saturating_sub(change.removed);
         }
         Ok(loaded.into_iter().collect())
     }

@@ -2,8 +2,10 @@
 //! class has a [`Policy`].
 
 mod class;
+mod keep;
 
 pub use class::Class;
+pub use keep::Keep;
 
 use std::collections::BTreeMap;
 use std::fmt;

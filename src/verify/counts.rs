@@ -3,9 +3,12 @@
 //! Rows that expire while the two sides are counted would make honest counts differ, so both sides count what is still alive
 //! at one common instant shortly ahead.
 
+use std::collections::BTreeMap;
+
 use crate::engine::plan::Plan;
 use crate::engine::totals::TableTotals;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Change, Why};
 use crate::report::table::{Align, TextTable, counted, grouped};
 use crate::target::Target;
 use crate::target::count::{AliveAfter, count_all};
@@ -24,11 +27,26 @@ pub struct TableCount {
     pub totals: TableTotals,
     /// Rows of the target alive at the common instant.
     pub target: u64,
+    /// Rows that came and went after their split was loaded, as the ledger has it.
+    pub changed: BTreeMap<Why, Change>,
     /// Rows that should be: least and most (they differ only when rows expire around the common instant).
     pub expected: (u64, u64),
 }
 
 impl TableCount {
+    /// Adds what was changed after the rows were loaded.
+    fn change(&mut self, why: Why, change: Change) {
+        let shift = |rows: u64| rows.saturating_add(change.added).saturating_sub(change.removed);
+        self.expected = (shift(self.expected.0), shift(self.expected.1));
+        self.changed.insert(why, change);
+    }
+
+    /// Rows that were loaded and have not been taken away since.
+    fn left(&self) -> u64 {
+        let sum = |rows: u64, change: &Change| rows.saturating_add(change.added).saturating_sub(change.removed);
+        self.changed.values().fold(self.totals.loaded, sum)
+    }
+
     /// Whether the counts agree and nothing read is unaccounted for.
     pub fn agrees(&self) -> bool {
         (self.expected.0..=self.expected.1).contains(&self.target) && self.totals.conserved()
@@ -65,8 +83,18 @@ pub async fn compare(
             target: counted.get(&table.table).copied().unwrap_or_default(),
             expected: (totals.alive_after(instant + slack), totals.alive_after(instant - slack)),
             totals: totals.clone(),
+            changed: BTreeMap::new(),
         })
         .collect())
+}
+
+/// Adds what the ledger says was changed after the rows were loaded: target = loaded + changes.
+pub fn include(counts: &mut [TableCount], changes: &BTreeMap<(String, Why), Change>) {
+    for ((table, why), change) in changes {
+        if let Some(count) = counts.iter_mut().find(|count| count.table == *table) {
+            count.change(*why, *change);
+        }
+    }
 }
 
 /// The first instant from `from` on around which no row expires, or `from` itself when there is none within a minute.
@@ -94,7 +122,7 @@ pub fn render(counts: &[TableCount]) -> String {
     for count in counts {
         let loaded = count.totals.loaded;
         // Rows that expire within the next minute are neither missing nor extra.
-        let expiring = loaded.saturating_sub(count.expected.1);
+        let expiring = count.left().saturating_sub(count.expected.1);
         let verdict = match (count.agrees(), expiring) {
             (true, 0) => "equal".to_owned(),
             (true, rows) => format!("equal, {} about to expire", grouped(rows)),
@@ -119,6 +147,22 @@ pub fn remarks(counts: &[TableCount]) -> Vec<String> {
         }
         for (reason, rows) in &count.totals.skipped {
             lines.push(format!("{}: {} skipped: {reason}", count.table, counted(*rows, "row")));
+        }
+        for (why, change) in &count.changed {
+            let rows = match why {
+                Why::Repaired => change.added,
+                _ => change.added + change.removed,
+            };
+            let rows = counted(rows, "row");
+            lines.push(match why {
+                Why::Quarantined => format!("{}: {rows} put into quarantine after the load", count.table),
+                Why::Skipped => format!("{}: {rows} left behind after the load", count.table),
+                Why::Repaired => format!("{}: {rows} moved to the workspace of their parents", count.table),
+                Why::Retried => format!("{}: {rows} loaded from quarantine", count.table),
+                Why::ReadAgain => format!("{}: {rows} read again from the source", count.table),
+                Why::Expired => format!("{}: {rows} expired", count.table),
+                Why::Derived => format!("{}: {rows} worked out anew", count.table),
+            });
         }
         for (kind, values) in &count.totals.repaired {
             lines.push(format!("{}: {} normalised: {kind}", count.table, counted(*values, "value")));

@@ -11,19 +11,37 @@ use crate::engine::plan::PlanOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Class, Keep, Policies, PolicyChoice};
 use crate::schema_map::{Choice, MapSet};
-use crate::source::snapshot::SnapshotConfig;
+use crate::source::snapshot::{SnapshotConfig, parse_instant};
 use crate::target::TargetConfig;
 
 /// Where the two servers are.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections")]
 pub struct ConnectionArgs {
-    /// Cassandra: cassandra://user@host1,host2:9042/keyspace?consistency=local_quorum&datacenter=dc1
+    /// Cassandra: cassandra://user@host1,host2:9042/keyspace?consistency=local_quorum&datacenter=dc1, or what `nodetool snapshot`
+    /// left: snapshot:DIR[,DIR...]?tag=NAME&keyspace=kong
+    ///
+    /// DIR is a node's data directory or a copy of it, with KEYSPACE/TABLE-ID/snapshots/TAG below, or a copy with the files of the
+    /// snapshot in KEYSPACE/TABLE-ID itself; one for each node, with the node's name in front if you like (n1=DIR). Take the
+    /// snapshots with keyspaces system and system_schema: they tell whether all nodes are there.
     ///
     /// The password comes from KONGFERRY_SOURCE_PASSWORD, from the file named by KONGFERRY_SOURCE_PASSWORD_FILE, or from a
     /// prompt. Reads are made at local_quorum unless the URL says otherwise.
     #[arg(long, value_name = "URL", env = "KONGFERRY_SOURCE", hide_env_values = true)]
     source: Option<String>,
+
+    /// Name of the snapshot, where the directories hold several (or tag= in the URL)
+    #[arg(long, value_name = "TAG")]
+    snapshot: Option<String>,
+
+    /// Instant at which rows of a snapshot count as alive or expired, such as 2026-11-20T02:00:00Z (UTC) or seconds since 1970
+    /// [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    as_of: Option<i64>,
+
+    /// Read a snapshot that has not all nodes of its cluster, or does not tell: rows can be missing, and deleted ones be back.
+    #[arg(long)]
+    accept_incomplete: bool,
 
     /// PostgreSQL: postgres://user@host:5432/database?schema=public
     ///
@@ -44,11 +62,46 @@ impl ConnectionArgs {
         let source = self.source.as_deref().ok_or_else(|| missing("source"))?;
         let target = self.target.as_deref().ok_or_else(|| missing("target"))?;
         let source = match snapshot_from_url(source)? {
-            Some(snapshot) => SourceSide::Snapshot(snapshot),
-            None => SourceSide::Cluster(SourceSettings::from_url(source)?),
+            Some(snapshot) => SourceSide::Snapshot(self.over(snapshot)),
+            None => {
+                self.without_snapshot()?;
+                SourceSide::Cluster(SourceSettings::from_url(source)?)
+            }
         };
         Ok((source, target_from_url(target)?))
     }
+
+    /// Whether a snapshot may lack nodes.
+    pub fn accept_incomplete(&self) -> bool {
+        self.accept_incomplete
+    }
+
+    /// The options over what the URL says.
+    fn over(&self, mut snapshot: SnapshotConfig) -> SnapshotConfig {
+        snapshot.place.tag = self.snapshot.clone().or(snapshot.place.tag);
+        snapshot.as_of = self.as_of.or(snapshot.as_of);
+        snapshot
+    }
+
+    fn without_snapshot(&self) -> Result<()> {
+        let given = [
+            ("--snapshot", self.snapshot.is_some()),
+            ("--as-of", self.as_of.is_some()),
+            ("--accept-incomplete", self.accept_incomplete),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::new(
+                ErrorKind::Usage,
+                format!("{option} is for snapshots, and the source is a live cluster"),
+            )
+            .remedy("name the snapshot as --source snapshot:DIR[,DIR...]")),
+        }
+    }
+}
+
+fn instant(text: &str) -> std::result::Result<i64, String> {
+    parse_instant(text).ok_or_else(|| "no instant such as 2026-11-20T02:00:00Z".to_owned())
 }
 
 /// What is read.

@@ -117,7 +117,7 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
     }
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     let counted = voyage.begin(id, terms, armour).await?;
-    Ok(outcome(&voyage.plan, &counted))
+    Ok(outcome(&voyage, &counted))
 }
 
 /// The run to go on with.
@@ -167,7 +167,7 @@ async fn go_on(
     }
     events.stage(format!("Going on with run {} of {} UTC", run.id, run.began_at));
     let counted = voyage.resume(run).await?;
-    Ok(outcome(&voyage.plan, &counted))
+    Ok(outcome(&voyage, &counted))
 }
 
 async fn voyage<'a>(
@@ -189,10 +189,11 @@ async fn voyage<'a>(
 }
 
 /// The counts for people, and what they say.
-fn outcome(plan: &Plan, counted: &[TableCount]) -> (String, Result<()>) {
+fn outcome(voyage: &Voyage, counted: &[TableCount]) -> (String, Result<()>) {
     let mut text = counts::render(counted);
     let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
-    for line in counts::remarks(counted).into_iter().chain(plan.keyring.summary(&totals)) {
+    let lines = counts::remarks(counted).into_iter().chain(voyage.plan.keyring.summary(&totals));
+    for line in lines.chain(voyage.sides.source.remarks()) {
         text.push_str(&format!("  {line}\n"));
     }
     (text, counts::verdict(counted))
@@ -221,6 +222,9 @@ async fn dry_run(
     let mut text = render_scan(plan, &harvest.totals, begun);
     for reject in &found {
         text.push_str(&format!("  {} {}\n", reject.table, reject.text));
+    }
+    for line in sides.source.remarks() {
+        text.push_str(&format!("  {line}\n"));
     }
     let verdict = if rejects == 0 {
         Ok(())

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::counted;
 use crate::source::Source;
 use crate::source::cluster::{Cluster, ClusterConfig, Remarks};
-use crate::source::snapshot::Snapshot;
+use crate::source::snapshot::{Completeness, Snapshot, Verdict};
 use crate::target::Target;
 use crate::target::connections::free_connections;
 use crate::target::settings::{Advice, ExpectedLoad, Settings};
@@ -30,15 +30,17 @@ const LOOKS: usize = 5;
 /// Time between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-/// Opens both sides for reading. Failures are refusals: nothing has been written yet.
+/// Opens both sides for reading. Failures are refusals: nothing has been written yet. What a snapshot may lack is told, and no reason
+/// to refuse: nothing will be written.
 pub async fn open(connections: &ConnectionArgs, reading: &ReadingArgs, events: &Events) -> Result<Sides> {
-    open_with(connections, reading, 1, events).await
+    open_with(connections, reading, 1, true, events).await
 }
 
 async fn open_with(
     connections: &ConnectionArgs,
     reading: &ReadingArgs,
     builds: usize,
+    accept_incomplete: bool,
     events: &Events,
 ) -> Result<Sides> {
     let (source, mut target) = connections.settings()?;
@@ -48,7 +50,7 @@ async fn open_with(
         }
         SourceSide::Snapshot(config) if reading.consistency.is_none() => {
             let snapshot = Snapshot::open(config).await.map_err(Error::before_writing)?;
-            events.notice(nodes_of(&snapshot));
+            judge(&snapshot, accept_incomplete, events)?;
             Arc::new(snapshot)
         }
         SourceSide::Snapshot(_) => {
@@ -63,23 +65,19 @@ async fn open_with(
     Ok(Sides { source, target, catalog: Arc::new(catalog) })
 }
 
-/// What is known of the completeness of a snapshot.
-fn nodes_of(snapshot: &Snapshot) -> String {
-    let nodes = snapshot.nodes();
-    let (present, absent) = (nodes.present.len(), nodes.absent.len());
-    if present == 0 {
-        return "the snapshot is without keyspace system, so nobody can say whether its directories are all nodes of the cluster: \
-                name one for each node"
-            .to_owned();
+/// Tells what a snapshot is of, and refuses one that may lack rows unless that is accepted.
+fn judge(snapshot: &Snapshot, accept_incomplete: bool, events: &Events) -> Result<()> {
+    let Completeness { verdict, finding, remedy } = snapshot.completeness();
+    if *verdict != Verdict::Complete && !accept_incomplete {
+        return Err(Error::new(ErrorKind::Preflight, finding.clone()).remedy(remedy.clone()).and_remedy(
+            "or go on knowingly with --accept-incomplete, and compare with the live cluster afterwards: kongferry verify --counts",
+        ));
     }
-    if absent == 0 {
-        return format!("the snapshot has all {} of its cluster", counted(count(present), "node"));
+    events.notice(finding.clone());
+    if let Some(taken) = snapshot.taken() {
+        events.notice(taken.spoken());
     }
-    format!(
-        "the snapshot has {present} of {} of its cluster: rows can be missing. Name a directory for each node, or compare with the \
-         live cluster: kongferry verify --counts",
-        counted(count(present + absent), "node")
-    )
+    Ok(())
 }
 
 /// Connects to the live cluster.
@@ -120,7 +118,8 @@ pub async fn open_to_load(
     loading: &LoadingArgs,
     events: &Events,
 ) -> Result<(Sides, usize)> {
-    let sides = open_with(connections, reading, loading.builds(), events).await?;
+    let accept = connections.accept_incomplete();
+    let sides = open_with(connections, reading, loading.builds(), accept, events).await?;
     let builds = bound(&sides.target, reading, loading.builds(), events).await;
     Ok((sides, builds.map_err(Error::before_writing)?))
 }

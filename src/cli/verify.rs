@@ -52,14 +52,14 @@ pub async fn run(args: VerifyArgs) -> Result<()> {
             let ledger = Ledger::new(sides.target.clone(), run.id);
             counts::include(&mut counted, &ledger.changes().await?);
         }
-        Ok((counted, rejects))
+        Ok((counted, rejects, sides.source.remarks()))
     }
     .await;
     drop(events);
     observer.finish();
-    let (counts, rejects) = outcome?;
+    let (counts, rejects, remarks) = outcome?;
     print!("{}", counts::render(&counts));
-    for line in counts::remarks(&counts) {
+    for line in counts::remarks(&counts).into_iter().chain(remarks) {
         println!("  {line}");
     }
     if rejects > 0 {

@@ -1,10 +1,11 @@
-//! `snapshot:/backup/node1,/backup/node2?tag=nightly&keyspace=kong&as_of=1700000000`.
+//! `snapshot:/backup/node1,/backup/node2?tag=nightly&keyspace=kong&as_of=1700000000`; a directory may have the node's name in
+//! front: `n1=/backup/node1`.
 
 use std::path::PathBuf;
 
 use super::decoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::snapshot::{SnapshotConfig, SnapshotPlace};
+use crate::source::snapshot::{NodeDirectory, SnapshotConfig, SnapshotPlace, parse_instant};
 
 /// What such a source begins with.
 const SCHEME: &str = "snapshot:";
@@ -27,10 +28,9 @@ pub fn snapshot_from_url(url: &str) -> Result<Option<SnapshotConfig>> {
     let (list, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut place = SnapshotPlace::default();
     for directory in list.split(',').filter(|directory| !directory.is_empty()) {
-        let directory = decoded(directory).ok_or_else(|| unusable("a directory is not UTF-8"))?;
-        place.directories.push(PathBuf::from(directory));
+        place.nodes.push(node(directory)?);
     }
-    if place.directories.is_empty() {
+    if place.nodes.is_empty() {
         return Err(unusable("it names no directory"));
     }
     let mut config = SnapshotConfig { place, keyspace: DEFAULT_KEYSPACE.to_owned(), as_of: None };
@@ -39,9 +39,8 @@ pub fn snapshot_from_url(url: &str) -> Result<Option<SnapshotConfig>> {
             "tag" => config.place.tag = Some(value.into_owned()),
             "keyspace" => config.keyspace = value.into_owned(),
             "as_of" => {
-                let seconds =
-                    value.parse().map_err(|_| unusable("as_of is no number of seconds since 1970"))?;
-                config.as_of = Some(seconds);
+                let wrong = || unusable("as_of is no instant such as 2026-11-20T02:00:00Z");
+                config.as_of = Some(parse_instant(&value).ok_or_else(wrong)?);
             }
             other => {
                 let what = format!("unknown parameter `{other}`; known are tag, keyspace and as_of");
@@ -52,15 +51,30 @@ pub fn snapshot_from_url(url: &str) -> Result<Option<SnapshotConfig>> {
     Ok(Some(config))
 }
 
+/// A directory, with the name of its node in front of an equals sign; one in the directory's own name is written %3D.
+fn node(text: &str) -> Result<NodeDirectory> {
+    let (name, path) = match text.split_once('=') {
+        Some((name, path)) if !name.contains('/') => (Some(name), path),
+        _ => (None, text),
+    };
+    let utf8 = |text: &str| decoded(text).ok_or_else(|| unusable("a directory is not UTF-8"));
+    let name = name.map(utf8).transpose()?.filter(|name| !name.is_empty());
+    if path.is_empty() {
+        return Err(unusable("a node is named, but no directory"));
+    }
+    Ok(NodeDirectory { name, path: PathBuf::from(utf8(path)?) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_directory_for_each_node() {
-        let url = "snapshot:/backup/a%2Cb,/backup/c?tag=nightly&as_of=1700000000";
+        let url = "snapshot:/backup/a%2Cb,n2=/backup/c?tag=nightly&as_of=1700000000";
         let config = snapshot_from_url(url).unwrap().unwrap();
-        assert_eq!(config.place.directories, [PathBuf::from("/backup/a,b"), PathBuf::from("/backup/c")]);
+        let named = NodeDirectory { name: Some("n2".into()), path: PathBuf::from("/backup/c") };
+        assert_eq!(config.place.nodes, [PathBuf::from("/backup/a,b").into(), named]);
         assert_eq!(config.place.tag.as_deref(), Some("nightly"));
         assert_eq!((config.keyspace.as_str(), config.as_of), ("kong", Some(1_700_000_000)));
     }
@@ -68,7 +82,7 @@ mod tests {
     #[test]
     fn what_is_no_snapshot() {
         assert!(snapshot_from_url("cassandra://a/kong").unwrap().is_none());
-        for url in ["snapshot:", "snapshot:,", "snapshot:/a?day=1", "snapshot:/a?as_of=now"] {
+        for url in ["snapshot:", "snapshot:,", "snapshot:/a?day=1", "snapshot:/a?as_of=now", "snapshot:n1="] {
             assert_eq!(snapshot_from_url(url).unwrap_err().exit_code(), 2, "{url}");
         }
     }

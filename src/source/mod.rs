@@ -44,6 +44,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// What is worth saying of what was read, once it was: for the end of a run and for its report.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Opens one split for reading. `sizing` is shared by all splits of the table, so that what one worker learned about the
     /// width of rows serves the others.
     async fn open(

@@ -32,6 +32,11 @@ impl PageSizing {
         }
     }
 
+    /// Bytes that a page should have, for sources that can count them while they make one.
+    pub fn bytes(&self) -> usize {
+        self.target_bytes
+    }
+
     /// Rows to ask for now.
     pub fn rows(&self) -> usize {
         self.rows.load(Ordering::Relaxed)

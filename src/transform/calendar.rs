@@ -5,7 +5,7 @@ pub(super) const EPOCH_SHIFT_DAYS: i64 = 10_957;
 
 /// A date. Year 0 is 1 BC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Civil {
+pub(crate) struct Civil {
     pub year: i64,
     pub month: i64,
     pub day: i64,

@@ -43,7 +43,7 @@ mod array;
 mod blob;
 mod boolean;
 mod cache_key;
-mod calendar;
+pub(crate) mod calendar;
 mod cells;
 pub mod census;
 mod codec;

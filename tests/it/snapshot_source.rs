@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
 use kongferry::source::cluster::{Cluster, ClusterConfig};
-use kongferry::source::snapshot::{Snapshot, SnapshotConfig, SnapshotPlace};
+use kongferry::source::snapshot::{
+    NodeDirectory, Replication, Snapshot, SnapshotConfig, SnapshotPlace, Verdict,
+};
 use kongferry::source::{Cut, PageSizing, SelectItem, Selection, Source, Table, cells};
 use kongferry::sstable::Descriptor;
 use uuid::Uuid;
@@ -66,7 +68,7 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
     node.tool(&["flush", KEYSPACE]);
     change_some(&node).await;
     node.tool(&["flush", KEYSPACE]);
-    node.tool(&["snapshot", "-t", "before", KEYSPACE, "system"]);
+    node.tool(&["snapshot", "-t", "before", KEYSPACE, "system", "system_schema"]);
     let (host, port) = node.address.rsplit_once(':').unwrap();
     let config = ClusterConfig {
         contact_points: vec![(host.to_owned(), port.parse().unwrap())],
@@ -74,13 +76,20 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
         ..ClusterConfig::default()
     };
     let cluster = Cluster::connect(&config).await.unwrap();
-    let place = SnapshotPlace { directories: vec![node.data()], tag: None };
+    let place = SnapshotPlace { nodes: vec![node.data().into()], tag: None };
     let config = SnapshotConfig { place, keyspace: KEYSPACE.into(), as_of: None };
     let snapshot = Snapshot::open(config.clone()).await.unwrap();
     assert_eq!(snapshot.tag(), Some("before"));
     assert_eq!(snapshot.catalog().cluster_name, cluster.catalog().cluster_name);
     let nodes = snapshot.nodes();
     assert_eq!((nodes.present.len(), nodes.absent.len(), nodes.unknown.len()), (1, 0, 0));
+    assert_eq!(snapshot.completeness().verdict, Verdict::Complete, "{:?}", snapshot.completeness());
+    let ring = nodes.ring.values().next().unwrap();
+    assert_eq!((ring.tokens.len(), ring.datacenter.as_str()), (16, "datacenter1"), "{ring:?}");
+    assert_eq!(nodes.replication, Some(Replication::Simple(1)));
+    let taken = snapshot.taken().unwrap();
+    assert_eq!(taken.recorded, writer.line != "3.11", "{taken:?}");
+    assert!(snapshot.as_of() - taken.first < 600 && taken.last - taken.first < 60, "{taken:?}");
     the_same_node_twice_is_refused(&node, &config).await;
     let names = |source: &dyn Source| source.catalog().tables.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&cluster), names(&snapshot));
@@ -197,7 +206,10 @@ async fn two_nodes(node: &Node, whole: &Snapshot) {
         }
     }
     let open = |directories: &[PathBuf]| {
-        let place = SnapshotPlace { directories: directories.to_vec(), tag: None };
+        let place = SnapshotPlace {
+            nodes: directories.iter().cloned().map(NodeDirectory::from).collect(),
+            tag: None,
+        };
         Snapshot::open(SnapshotConfig { place, keyspace: KEYSPACE.into(), as_of: Some(whole.as_of()) })
     };
     let (both, one) = (open(&roots).await.unwrap(), open(&roots[..1]).await.unwrap());
@@ -213,10 +225,10 @@ async fn two_nodes(node: &Node, whole: &Snapshot) {
 
 /// A directory named twice would be taken for two nodes.
 async fn the_same_node_twice_is_refused(node: &Node, config: &SnapshotConfig) {
-    let place = SnapshotPlace { directories: vec![node.data(), node.data()], tag: None };
+    let place = SnapshotPlace { nodes: vec![node.data().into(), node.data().into()], tag: None };
     let error = Snapshot::open(SnapshotConfig { place, ..config.clone() }).await.err().unwrap();
     assert!(
-        error.report().contains("twice") || error.report().contains("another directory"),
+        error.report().contains("twice") || error.report().contains("of the same node"),
         "{}",
         error.report()
     );
@@ -245,7 +257,7 @@ async fn refusals(node: &Node, config: &SnapshotConfig) {
     for entry in &files {
         std::fs::copy(entry.path(), target.join(entry.file_name())).unwrap();
     }
-    let place = SnapshotPlace { directories: vec![copy.path().to_owned()], tag: None };
+    let place = SnapshotPlace { nodes: vec![copy.path().to_owned().into()], tag: None };
     let copied = SnapshotConfig { place, ..config.clone() };
     let tables = Snapshot::open(copied.clone()).await.unwrap().catalog().tables.len();
     assert_eq!(tables, 1, "a copied snapshot");

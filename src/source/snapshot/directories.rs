@@ -4,17 +4,50 @@
 //! which `keyspace/table-id/` (or `table-id/` alone) holds the files of the snapshot itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
+use super::completeness::Taken;
+use super::instant::parse_instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sstable::Descriptor;
+
+/// File in which nodetool lists the others.
+const MANIFEST: &str = "manifest.json";
+/// File in which Cassandra describes the table.
+const SCHEMA: &str = "schema.cql";
+
+/// The directory of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDirectory {
+    /// What the user calls the node.
+    pub name: Option<String>,
+    /// Its data directory, or a copy of its snapshots.
+    pub path: PathBuf,
+}
+
+impl From<PathBuf> for NodeDirectory {
+    fn from(path: PathBuf) -> Self {
+        Self { name: None, path }
+    }
+}
+
+impl fmt::Display for NodeDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{} (node {name})", self.path.display()),
+            None => write!(f, "{}", self.path.display()),
+        }
+    }
+}
 
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotPlace {
     /// One directory for each node.
-    pub directories: Vec<PathBuf>,
+    pub nodes: Vec<NodeDirectory>,
     /// Name of the snapshot; may be left out when there is only one.
     pub tag: Option<String>,
 }
@@ -87,7 +120,7 @@ fn look(path: &Path) -> Result<Holds> {
         return Ok(Holds::Snapshots(directories(&snapshots)?));
     }
     let files = files(path)?;
-    if files.iter().any(|name| name == "manifest.json" || name == "schema.cql") {
+    if files.iter().any(|name| name == MANIFEST || name == SCHEMA) {
         return Ok(Holds::Files);
     }
     // Files of versions that are not read here count as well: they must not look like no files.
@@ -104,9 +137,10 @@ fn look(path: &Path) -> Result<Holds> {
 pub(super) fn find(place: &SnapshotPlace, keyspace: &str) -> Result<(Found, Option<String>)> {
     let mut held = Vec::new();
     let mut tags = BTreeSet::new();
-    for root in &place.directories {
+    for node in &place.nodes {
+        let root = &node.path;
         let Some(tables) = keyspace_directory(root, keyspace)? else {
-            return Err(refused(format!("{} holds no keyspace {keyspace}", root.display())).remedy(
+            return Err(refused(format!("{node} holds no keyspace {keyspace}")).remedy(
                 "name, for each node, the directory with `KEYSPACE/TABLE-ID/snapshots/TAG` below it",
             ));
         };
@@ -154,11 +188,10 @@ pub(super) fn find(place: &SnapshotPlace, keyspace: &str) -> Result<(Found, Opti
     Ok((found, tag))
 }
 
-/// Compares a snapshot's files with its manifest.
-pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<()> {
-    const MANIFEST: &str = "manifest.json";
+/// Compares a snapshot's files with its manifest. Tells when it was taken.
+pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<Option<Taken>> {
     if !names.iter().any(|name| name == MANIFEST) {
-        return Ok(());
+        return Ok(file_time(&path.join(SCHEMA)));
     }
     let text =
         fs::read_to_string(path.join(MANIFEST)).map_err(|error| unreadable(&path.join(MANIFEST), &error))?;
@@ -183,12 +216,23 @@ pub(super) fn check_manifest(path: &Path, names: &[String]) -> Result<()> {
         return Err(refused(format!("{} is not in the snapshot's manifest", path.join(surplus).display()))
             .remedy("keep the files of one snapshot apart from other files"));
     }
-    Ok(())
+    let created = manifest.get("created_at").and_then(serde_json::Value::as_str).and_then(parse_instant);
+    Ok(match created {
+        Some(at) => Some(Taken { first: at, last: at, recorded: true }),
+        None => file_time(&path.join(MANIFEST)),
+    })
+}
+
+/// When a file was written, in place of what a manifest should tell.
+fn file_time(file: &Path) -> Option<Taken> {
+    let written = fs::metadata(file).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let at = i64::try_from(written.as_secs()).ok()?;
+    Some(Taken { first: at, last: at, recorded: false })
 }
 
 /// Reads a `schema.cql`.
 pub(super) fn schema_text(path: &Path) -> Result<String> {
-    let file = path.join("schema.cql");
+    let file = path.join(SCHEMA);
     fs::read_to_string(&file).map_err(|error| {
         refused(format!("{} cannot be read", file.display()))
             .because(error)

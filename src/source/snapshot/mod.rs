@@ -16,20 +16,29 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::sstable::{self, Definition, Descriptor, SsTable, Ties, Tokens, Type};
 
+mod completeness;
 mod directories;
 mod failure;
+mod instant;
 mod nodes;
 mod pages;
 mod plan;
+mod ring;
 mod schema_cql;
+mod ties;
 
-pub use directories::SnapshotPlace;
+pub use completeness::{Completeness, Taken, Verdict};
+pub use directories::{NodeDirectory, SnapshotPlace};
+pub use instant::{parse_instant, spoken_instant};
 pub use nodes::Nodes;
+pub use ring::{Coverage, Member, Replication, Shortfall};
+pub use ties::TieCount;
 
 use directories::{check_manifest, files, find, refused, schema_text};
 use failure::{while_opening, while_reading};
 use pages::{Item, Reading, SnapshotPages};
 use schema_cql::TableSchema;
+use ties::TiesMet;
 
 /// Which snapshot, and as of when.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +58,9 @@ pub struct Snapshot {
     as_of: i64,
     tag: Option<String>,
     nodes: Nodes,
+    completeness: Completeness,
+    taken: Option<Taken>,
+    ties: Arc<TiesMet>,
 }
 
 impl Snapshot {
@@ -67,8 +79,10 @@ impl Snapshot {
         let (found, tag) = find(&config.place, &config.keyspace)?;
         let mut tables = BTreeMap::new();
         let mut catalog = Catalog { keyspace: config.keyspace.clone(), ..Catalog::default() };
+        let mut taken: Option<Taken> = None;
         for (name, directories) in found {
-            let (table, files) = open_table(&name, &directories)?;
+            let (table, files, theirs) = open_table(&name, &directories)?;
+            taken = taken.into_iter().chain(theirs).reduce(Taken::and);
             tables.insert(name.clone(), Arc::new(files));
             catalog.tables.insert(name, table);
         }
@@ -96,16 +110,11 @@ impl Snapshot {
             .ok()
             .and_then(|time| i64::try_from(time.as_secs()).ok());
         let as_of = config.as_of.or(now).unwrap_or(0);
-        let nodes = Nodes::of(&config.place, tag.as_deref(), as_of)?;
+        let nodes = Nodes::of(&config.place, &config.keyspace, tag.as_deref(), as_of)?;
+        let completeness = Completeness::judge(&nodes, &config.keyspace);
         catalog.cluster_name = nodes.cluster_name.clone().unwrap_or_default();
-        if !nodes.absent.is_empty() {
-            tracing::warn!(
-                "the snapshot has {} of {} nodes: rows can be missing",
-                nodes.present.len(),
-                nodes.present.len() + nodes.absent.len()
-            );
-        }
-        Ok(Self { catalog, tables, as_of, tag, nodes })
+        let ties = Arc::new(TiesMet::new(newest));
+        Ok(Self { catalog, tables, as_of, tag, nodes, completeness, taken, ties })
     }
 
     /// Name of the snapshot, where its directories have one.
@@ -123,6 +132,21 @@ impl Snapshot {
         &self.nodes
     }
 
+    /// Whether it has every row, as far as anybody can tell.
+    pub fn completeness(&self) -> &Completeness {
+        &self.completeness
+    }
+
+    /// When it was taken, as far as that is known.
+    pub fn taken(&self) -> Option<Taken> {
+        self.taken
+    }
+
+    /// Cells with equal write times that were met so far, and by which rules they were settled.
+    pub fn ties(&self) -> TieCount {
+        self.ties.count()
+    }
+
     fn files(&self, table: &str) -> Result<Arc<sstable::Table>> {
         let unknown = || Error::new(ErrorKind::Internal, format!("table {table} is not in the snapshot"));
         self.tables.get(table).cloned().ok_or_else(unknown)
@@ -130,12 +154,13 @@ impl Snapshot {
 }
 
 /// Opens the files of one table, of all nodes.
-fn open_table(name: &str, directories: &[PathBuf]) -> Result<(Table, sstable::Table)> {
+fn open_table(name: &str, directories: &[PathBuf]) -> Result<(Table, sstable::Table, Option<Taken>)> {
     let mut schema: Option<TableSchema> = None;
+    let mut taken: Option<Taken> = None;
     let mut sstables = Vec::new();
     for path in directories {
         let names = files(path)?;
-        check_manifest(path, &names)?;
+        taken = taken.into_iter().chain(check_manifest(path, &names)?).reduce(Taken::and);
         let theirs = TableSchema::parse(&schema_text(path)?)
             .map_err(|what| refused(format!("{}: {what}", path.join("schema.cql").display())))?;
         if theirs.name != name {
@@ -171,7 +196,7 @@ fn open_table(name: &str, directories: &[PathBuf]) -> Result<(Table, sstable::Ta
     let schema = schema.unwrap_or_default();
     let definition = definition(&schema).map_err(|what| refused(format!("table {name}: {what}")))?;
     let files = sstable::Table::new(&definition, sstables).map_err(|error| while_opening(name, &error))?;
-    Ok((catalog_table(&schema), files))
+    Ok((catalog_table(&schema), files, taken))
 }
 
 /// The table as the reader of SSTables takes it.
@@ -224,6 +249,15 @@ impl Source for Snapshot {
         Some(plan::estimate(table, self.tables.get(&table.name)?.as_ref()))
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.completeness.verdict != Verdict::Complete {
+            remarks.push(self.completeness.finding.clone());
+        }
+        remarks.push(self.ties().to_string());
+        remarks
+    }
+
     async fn open(
         &self,
         selection: Arc<Selection>,
@@ -242,6 +276,7 @@ impl Source for Snapshot {
         };
         let items = selection.items.iter().map(item).collect::<Result<_>>()?;
         let (what, range, as_of) = (split.to_string(), split.range.clone(), self.as_of);
+        let ties = self.ties.of(split);
         let opened = tokio::task::spawn_blocking(move || {
             let rows = match range {
                 Range::Tokens { after, upto } => files.scan(Tokens { after, upto }, as_of),
@@ -256,7 +291,7 @@ impl Source for Snapshot {
                 }
             };
             let rows = rows.map_err(|error| while_reading(&what, &error))?;
-            Ok(SnapshotPages::open(Reading { rows, items, sizing, as_of, what }))
+            Ok(SnapshotPages::open(Reading { rows, items, sizing, as_of, what, ties, last: 0 }))
         });
         let pages = opened
             .await

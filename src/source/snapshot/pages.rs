@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::failure::while_reading;
+use super::ties::SplitTies;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Page, PageSizing, Pages};
 use crate::sstable::{Row, Rows};
@@ -27,8 +28,12 @@ pub(super) struct Reading {
     pub(super) sizing: Arc<PageSizing>,
     /// The instant at which rows and cells are alive or not, seconds since 1970.
     pub(super) as_of: i64,
+    /// Bytes of the page before.
+    pub(super) last: usize,
     /// The split, for errors.
     pub(super) what: String,
+    /// Where ties are noted at its end.
+    pub(super) ties: SplitTies,
 }
 
 /// Pages of a snapshot.
@@ -66,16 +71,16 @@ impl Pages for SnapshotPages {
 }
 
 impl Reading {
-    /// The next page, `None` after the last row.
+    /// The next page, `None` after the last row. Bytes are counted as they come, so only a single row can exceed what is wanted.
     fn page(&mut self) -> Result<Option<Page>> {
-        let wanted = self.sizing.rows();
-        let mut body = Vec::new();
-        let (mut count, mut widest) = (0, 0);
-        while count < wanted {
+        let wanted = self.sizing.bytes();
+        let mut body = Vec::with_capacity(self.last.min(wanted));
+        let mut count = 0;
+        while body.len() < wanted {
             let Some(row) = self.rows.next_row().map_err(|error| while_reading(&self.what, &error))? else {
+                self.ties.note(self.rows.tied());
                 break;
             };
-            let begin = body.len();
             for item in &self.items {
                 write(row, *item, self.as_of, &mut body).ok_or_else(|| {
                     Error::new(
@@ -84,10 +89,9 @@ impl Reading {
                     )
                 })?;
             }
-            widest = widest.max(body.len() - begin);
             count += 1;
         }
-        self.sizing.learn(count, widest);
+        self.last = body.len();
         Ok((count > 0).then(|| Page { rows: count, body: Bytes::from(body), read_at: self.as_of }))
     }
 }

@@ -22,7 +22,7 @@ pub fn terms(
         keyspace: catalog.keyspace.clone(),
         keep_constraints,
         choice: choice.clone(),
-        policies: policies.clone(),
+        policies: *policies,
         started: super::now(),
         tables: fingerprints(plan),
         catalog: (*sides.catalog).clone(),

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Target,
     /// A row cannot be loaded as it is: `PostgreSQL` would refuse, or refused, it.
     Row,
+    /// Everything else is done and agrees, and some rows lie in quarantine.
+    Quarantined,
     /// The user or a signal ended the run.
     Interrupted,
     /// Source and target do not hold the same.
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::Usage | Self::Configuration => 2,
             Self::Preflight | Self::SchemaMap => 3,
             Self::Interrupted => 4,
+            Self::Quarantined => 5,
             Self::Difference => 6,
             Self::Source => 7,
             Self::Target | Self::Row => 8,
@@ -168,6 +171,7 @@ mod tests {
             (ErrorKind::Preflight, 3),
             (ErrorKind::SchemaMap, 3),
             (ErrorKind::Interrupted, 4),
+            (ErrorKind::Quarantined, 5),
             (ErrorKind::Difference, 6),
             (ErrorKind::Source, 7),
             (ErrorKind::Target, 8),

@@ -1,5 +1,6 @@
 //! `kongferry migrate`: the run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,7 @@ use crate::engine::totals::TableTotals;
 use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Run, RunState};
+use crate::policy::{Class, Policies, Policy};
 use crate::report::progress::Observer;
 use crate::report::run_directory::RunDirectory;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
@@ -37,7 +39,7 @@ const LISTED_REJECTS: usize = 100;
 /// written into schema kongferry of the target: after a failure --resume goes on, and `kongferry undo` goes back.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Read and shape everything, write nothing; lists every row that could not be loaded.
+    /// Read and shape everything, write nothing; lists rows that could not be loaded, and what their policies would do with them.
     #[arg(long, conflicts_with_all = ["resume", "join"])]
     dry_run: bool,
     /// Go on with the run that broke off on this target.
@@ -69,28 +71,44 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     let outcome = go(&args, &stop, &events).await;
     drop(events);
     observer.finish();
-    let (text, verdict) = outcome?;
+    let Outcome { text, verdict, held } = outcome?;
     print!("{text}");
     verdict?;
     if args.dry_run {
-        println!(
-            "Dry run: every row read can be loaded, as far as one table's rows can show it. Nothing was written."
-        );
+        match &held {
+            Ok(()) => println!(
+                "Dry run: every row read can be loaded, as far as one table's rows can show it. Nothing was written."
+            ),
+            Err(_) => println!("Dry run: nothing was written."),
+        }
     } else if args.join.is_some() {
         println!("Nothing of the run is open any more; the process that leads it counts both sides.");
     } else {
         println!("Done in {}: the counts of both sides agree.", spoken(begun.elapsed()));
     }
-    Ok(())
+    held
 }
 
-async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String, Result<()>)> {
+/// What came of a run.
+struct Outcome {
+    /// For people.
+    text: String,
+    /// Whether everything that was to be loaded is there.
+    verdict: Result<()>,
+    /// Whether nothing lies in quarantine.
+    held: Result<()>,
+}
+
+async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<Outcome> {
     events.stage("Checking both sides");
     let maps = args.tables.maps()?;
     let (sides, builds) =
         sides::open_to_load(&args.connections, &args.reading, &args.loading, events).await?;
-    let options =
-        PlanOptions { keep_constraints: args.loading.keep_constraints, ..args.reading.plan_options(false) };
+    let options = PlanOptions {
+        keep_constraints: args.loading.keep_constraints,
+        policies: args.loading.policies()?,
+        ..args.reading.plan_options(false)
+    };
     if args.resume || args.join.is_some() {
         let run = unfinished(&sides, args.join).await?;
         return go_on(args, (sides, builds), &maps, options, run, stop, events).await;
@@ -100,11 +118,11 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
     let plan = sides.plan(&maps, &choice, options, events).await?;
     sides::tell_advice(&sides, &plan, events).await;
     if args.dry_run {
-        return dry_run(&sides, &plan, &args.reading, stop, events).await;
+        return dry_run(&sides, &plan, (&args.reading, &options.policies), stop, events).await;
     }
     let armour = sides.check_target(&plan, options.keep_constraints, events).await?;
-    let (policies, keep) = (args.loading.policies()?, args.loading.on_duplicate);
-    let terms = terms::terms(&sides, &plan, &choice, &policies, keep, options.keep_constraints);
+    let keep = args.loading.on_duplicate;
+    let terms = terms::terms(&sides, &plan, &choice, &options.policies, keep, options.keep_constraints);
     let id = Uuid::new_v4();
     events.stage(format!("Run {id}"));
     match &armour {
@@ -148,8 +166,9 @@ async fn go_on(
     run: Run,
     stop: &Stop,
     events: &Events,
-) -> Result<(String, Result<()>)> {
-    let options = PlanOptions { keep_constraints: run.terms.keep_constraints, ..options };
+) -> Result<Outcome> {
+    let (keep_constraints, policies) = (run.terms.keep_constraints, run.terms.policies);
+    let options = PlanOptions { keep_constraints, policies, ..options };
     terms::check_target(&run.terms, &sides.target).await.map_err(Error::before_writing)?;
     // As it was before the run: now keys and foreign keys may be away.
     let sides = Sides { catalog: Arc::new(run.terms.catalog.clone()), ..sides };
@@ -163,7 +182,7 @@ async fn go_on(
     if args.join.is_some() {
         events.stage(format!("Joining run {}", run.id));
         voyage.join(run).await?;
-        return Ok((String::new(), Ok(())));
+        return Ok(Outcome { text: String::new(), verdict: Ok(()), held: Ok(()) });
     }
     events.stage(format!("Going on with run {} of {} UTC", run.id, run.began_at));
     let counted = voyage.resume(run).await?;
@@ -189,23 +208,23 @@ async fn voyage<'a>(
 }
 
 /// The counts for people, and what they say.
-fn outcome(voyage: &Voyage, counted: &[TableCount]) -> (String, Result<()>) {
+fn outcome(voyage: &Voyage, counted: &[TableCount]) -> Outcome {
     let mut text = counts::render(counted);
     let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
     let lines = counts::remarks(counted).into_iter().chain(voyage.plan.keyring.summary(&totals));
     for line in lines.chain(voyage.sides.source.remarks()) {
         text.push_str(&format!("  {line}\n"));
     }
-    (text, counts::verdict(counted))
+    Outcome { text, verdict: counts::verdict(counted), held: counts::nothing_held(counted) }
 }
 
 async fn dry_run(
     sides: &Sides,
     plan: &Plan,
-    reading: &ReadingArgs,
+    (reading, policies): (&ReadingArgs, &Policies),
     stop: &Stop,
     events: &Events,
-) -> Result<(String, Result<()>)> {
+) -> Result<Outcome> {
     events.stage(format!("Reading and shaping {} tables; nothing is written", plan.tables.len()));
     events
         .tell(Event::Tables(plan.tables.iter().map(|table| (table.table.clone(), table.estimate)).collect()));
@@ -215,7 +234,7 @@ async fn dry_run(
         list_rejects: LISTED_REJECTS,
     };
     let begun = Instant::now();
-    let (harvest, found, rejects) = scan(sides.source.clone(), plan, &options, stop, events).await;
+    let (harvest, found) = scan(sides.source.clone(), plan, &options, stop, events).await;
     if let Some(failure) = harvest.failures.into_iter().next() {
         return Err(failure.before_writing());
     }
@@ -226,31 +245,78 @@ async fn dry_run(
     for line in sides.source.remarks() {
         text.push_str(&format!("  {line}\n"));
     }
-    let verdict = if rejects == 0 {
+    let (classes, verdict, held) = foresee(&harvest.totals, policies);
+    text.push_str(&classes);
+    Ok(Outcome { text, verdict, held })
+}
+
+/// What the policies would do with the bad rows of a dry run: by class in words, whether a run would fail, and whether it would
+/// end with rows in quarantine.
+fn foresee(totals: &[TableTotals], policies: &Policies) -> (String, Result<()>, Result<()>) {
+    let mut rows: BTreeMap<Class, u64> = BTreeMap::new();
+    for (class, found) in totals.iter().flat_map(|totals| totals.skipped.iter().chain(&totals.quarantined)) {
+        *rows.entry(*class).or_default() += found;
+    }
+    let mut text = String::new();
+    let (mut failing, mut held) = (0, 0);
+    if !rows.is_empty() {
+        let mut table = TextTable::new(&[
+            ("class", Align::Left),
+            ("rows", Align::Right),
+            ("policy", Align::Left),
+            ("", Align::Left),
+        ]);
+        for (class, found) in rows {
+            let policy = policies.of(class);
+            match policy {
+                Policy::Fail => failing += found,
+                Policy::Quarantine => held += found,
+                Policy::Skip | Policy::Repair => {}
+            }
+            let cells = [class.to_string(), grouped(found), policy.to_string(), class.meaning().to_owned()];
+            table.row(cells);
+        }
+        text = format!("\n{}", table.render());
+    }
+    let verdict = if failing == 0 {
         Ok(())
     } else {
-        Err(Error::new(ErrorKind::Row, format!("{} cannot be loaded as it stands", counted(rejects, "row")))
-            .remedy("correct or delete the rows listed above on the source"))
+        let rows = counted(failing, "row");
+        Err(Error::new(ErrorKind::Row, format!("{rows} cannot be loaded, and the policy of their class is fail"))
+            .remedy("correct or delete the rows listed above on the source, or choose another policy"))
     };
-    Ok((text, verdict))
+    let held = if held == 0 {
+        Ok(())
+    } else {
+        Err(Error::new(
+            ErrorKind::Quarantined,
+            format!("{} cannot be loaded as it stands and would go into quarantine", counted(held, "row")),
+        )
+        .remedy("correct or delete the rows listed above on the source; or migrate all the same, and see docs/bad-rows.md"))
+    };
+    (text, verdict, held)
 }
 
 fn render_scan(plan: &Plan, totals: &[TableTotals], begun: Instant) -> String {
-    let mut table = TextTable::new(&[
-        ("table", Align::Left),
-        ("read", Align::Right),
-        ("skipped", Align::Right),
-        ("loadable", Align::Right),
-        ("normalised values", Align::Right),
-    ]);
-    let mut sums = [0_u64; 4];
+    let any_rejected = totals.iter().any(|totals| totals.quarantined_rows() > 0);
+    let mut header = vec![("table", Align::Left), ("read", Align::Right), ("skipped", Align::Right)];
+    if any_rejected {
+        header.push(("rejected", Align::Right));
+    }
+    header.extend([("loadable", Align::Right), ("normalised values", Align::Right)]);
+    let mut table = TextTable::new(&header);
+    let mut sums = vec![0_u64; header.len() - 1];
     for (plan, totals) in plan.tables.iter().zip(totals) {
-        let figures = [totals.read, totals.skipped_rows(), totals.loaded, totals.repaired_values()];
-        for (sum, figure) in sums.iter_mut().zip(figures) {
+        let mut figures = vec![totals.read, totals.skipped_rows()];
+        if any_rejected {
+            figures.push(totals.quarantined_rows());
+        }
+        figures.extend([totals.loaded, totals.repaired_values()]);
+        for (sum, figure) in sums.iter_mut().zip(&figures) {
             *sum += figure;
         }
-        table.row([plan.table.clone()].into_iter().chain(figures.map(grouped)));
+        table.row([plan.table.clone()].into_iter().chain(figures.into_iter().map(grouped)));
     }
-    table.row(["total".to_owned()].into_iter().chain(sums.map(grouped)));
+    table.row(["total".to_owned()].into_iter().chain(sums.into_iter().map(grouped)));
     format!("{}  read and shaped in {}\n", table.render(), spoken(begun.elapsed()))
 }

@@ -1,12 +1,12 @@
-//! Loading one piece of work: read, shape, COPY, commit; one transaction, all or nothing.
+//! Loading one piece of work: read, shape, COPY; one transaction, all or nothing.
 
 use std::slice;
 
 use bytes::Bytes;
 
-use super::bisect;
 use super::events::{Event, Events};
-use super::shaping::{ShapedPages, refuse_rejects};
+use super::hold::{Holding, Quarantine};
+use super::shaping::ShapedPages;
 use super::totals::TableTotals;
 use super::workers::{Piece, Stop};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,24 +20,14 @@ pub struct Loading<'a> {
     pub source: &'a dyn Source,
     /// Where they go.
     pub target: &'a Target,
+    /// Where rows go that cannot be loaded.
+    pub quarantine: Quarantine<'a>,
     /// The run's start in seconds since 1970.
     pub started: i64,
     /// Whether to end.
     pub stop: &'a Stop,
     /// Who is told.
     pub events: &'a Events,
-}
-
-/// Loads `piece` and returns its totals. On any failure its transaction is rolled back, and nothing of it stays.
-pub async fn load(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals> {
-    match attempt(loading, piece).await {
-        // COPY says which constraint refused, not which row: read again and find it.
-        Err(Failure::Refused(error)) => {
-            Err(bisect::find_row(loading, piece, loading.target.begin().await, error).await)
-        }
-        Err(Failure::Other(error)) => Err(error),
-        Ok(totals) => Ok(totals),
-    }
 }
 
 /// Why a piece was not loaded.
@@ -60,17 +50,6 @@ impl Failure {
     }
 }
 
-async fn attempt(loading: Loading<'_>, piece: &Piece) -> Result<TableTotals, Failure> {
-    let mut tuples = Tuples::of(loading, piece);
-    // An empty split costs the target nothing.
-    let Some(first) = tuples.next().await? else { return Ok(tuples.totals) };
-    let mut transaction = loading.target.begin().await?;
-    send(&mut transaction, &mut tuples, Some(first)).await?;
-    loading.stop.check()?;
-    transaction.commit().await.map_err(Failure::of_copy)?;
-    Ok(tuples.totals)
-}
-
 /// Loads `piece` in a transaction that does more than this; returns its totals.
 pub(super) async fn load_within(
     loading: Loading<'_>,
@@ -78,32 +57,30 @@ pub(super) async fn load_within(
     transaction: &mut LoadTransaction,
 ) -> Result<TableTotals, Failure> {
     let mut tuples = Tuples::of(loading, piece);
-    let first = tuples.next().await?;
-    send(transaction, &mut tuples, first).await?;
-    Ok(tuples.totals)
-}
-
-async fn send(
-    transaction: &mut LoadTransaction,
-    tuples: &mut Tuples<'_>,
-    first: Option<Bytes>,
-) -> Result<(), Failure> {
-    let mut copy = open(transaction, tuples.piece).await?;
-    let mut next = first;
-    while let Some(bytes) = next {
+    let mut copy = open(transaction, piece).await?;
+    let mut accepted = 0;
+    while let Some(bytes) = tuples.next().await? {
         copy.send(bytes).await.map_err(|failure| Failure::of_copy(failure.error))?;
-        next = tuples.next().await?;
+        // A table that refers to itself needs all its rows in one statement.
+        if tuples.held.is_full() && !piece.plan.one_statement {
+            accepted += copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;
+            tuples.held.write(loading.quarantine, transaction).await?;
+            copy = open(transaction, piece).await?;
+        }
     }
-    let accepted = copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;
-    let expected = tuples.totals.loaded;
-    if accepted == expected {
-        return Ok(());
+    accepted += copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;
+    tuples.held.write(loading.quarantine, transaction).await?;
+    let (table, totals) = (&piece.plan.table, tuples.totals);
+    if accepted != totals.loaded {
+        let expected = totals.loaded;
+        let what = format!("{table}: COPY accepted {accepted} rows of {expected} sent");
+        return Err(Failure::Other(Error::new(ErrorKind::Target, what).remedy(
+            "look for rules or triggers on this table that drop rows; nothing of this split was committed",
+        )));
     }
-    let table = &tuples.piece.plan.table;
-    Err(Failure::Other(
-        Error::new(ErrorKind::Target, format!("{table}: COPY accepted {accepted} rows of {expected} sent"))
-            .remedy("look for rules or triggers on this table that drop rows; nothing of this split was committed"),
-    ))
+    transaction.check_deferred().await.map_err(Failure::of_copy)?;
+    totals.check_conserved(table)?;
+    Ok(totals)
 }
 
 async fn open<'tx>(transaction: &'tx mut LoadTransaction, piece: &Piece) -> Result<CopyStream<'tx>> {
@@ -118,14 +95,17 @@ struct Tuples<'a> {
     splits: slice::Iter<'a, Split>,
     pages: Option<ShapedPages>,
     totals: TableTotals,
+    /// Rows for quarantine that are not written yet.
+    held: Holding,
 }
 
 impl<'a> Tuples<'a> {
     fn of(loading: Loading<'a>, piece: &'a Piece) -> Self {
-        Self { loading, piece, splits: piece.splits.iter(), pages: None, totals: TableTotals::default() }
+        let (totals, held) = (TableTotals::default(), Holding::default());
+        Self { loading, piece, splits: piece.splits.iter(), pages: None, totals, held }
     }
 
-    /// The tuples of the next page that has any.
+    /// The tuples of the next page that has any, or none when so many rows are held that they should be written.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let plan = &self.piece.plan;
         loop {
@@ -134,17 +114,17 @@ impl<'a> Tuples<'a> {
                 self.pages = Some(ShapedPages::open(self.loading.source, plan, split).await?);
                 continue;
             };
-            let Some((_, mut shaped)) = pages.next().await? else {
+            let Some((page, mut shaped)) = pages.next().await? else {
                 self.pages = None;
                 continue;
             };
             self.loading.stop.check()?;
-            refuse_rejects(plan, &shaped)?;
+            self.held.take_rejects(self.loading.quarantine, plan, &page, &shaped)?;
             self.totals.add_page(&shaped, &plan.selection, self.loading.started);
             self.loading.events.tell(Event::Page { table: plan.position, rows: shaped.read });
             let tuples = Bytes::from(std::mem::take(&mut shaped.copy));
             pages.recycle(shaped);
-            if !tuples.is_empty() {
+            if !tuples.is_empty() || self.held.is_full() {
                 return Ok(Some(tuples));
             }
         }

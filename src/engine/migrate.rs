@@ -12,9 +12,9 @@ use super::tasks::tasks;
 use super::totals::TableTotals;
 use super::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Guard, Lane, Ledger, Run, RunState, Terms};
+use crate::ledger::{Guard, Lane, Ledger, Run, RunState, TableAccounts, Terms};
 use crate::target::armour::{Armour, Resources};
-use crate::verify::counts::{self, TableCount};
+use crate::verify::counts::{self, Basis, TableCount};
 
 /// How many work on a run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,13 @@ impl Voyage<'_> {
         self.work(&ledger, started, armour).await?;
         let totals = self.totals(&ledger).await?;
         self.events.stage("Counting both sides");
-        let mut counted = counts::compare(&self.sides.target, &self.plan, &totals, true).await?;
-        counts::include(&mut counted, &ledger.changes().await?);
+        let accounts = ledger.accounts().await?;
+        for (table, totals) in self.plan.tables.iter().zip(&totals) {
+            let nothing = TableAccounts::default();
+            accounts.get(&table.table).unwrap_or(&nothing).check(&table.table, totals)?;
+        }
+        let counted =
+            counts::compare(&self.sides.target, &self.plan, &totals, &accounts, Basis::Ledger).await?;
         if counts::verdict(&counted).is_ok() {
             let mut transaction = self.sides.target.begin().await?;
             ledger.end(&mut transaction, RunState::Done).await?;

@@ -5,10 +5,11 @@
 //! [`tasks`] says what a run consists of and what waits for what, a [`crew`] claims one task each and owns it to its commit
 //! ([`perform`], [`load`]), [`settle`] sees to what follows from the rows, and [`events`] tell the observer thread what happens.
 
-pub mod bisect;
 pub mod crew;
 pub mod events;
 pub mod evidence;
+pub mod hold;
+pub mod kept_cells;
 pub mod keyring;
 pub mod load;
 pub mod migrate;
@@ -20,6 +21,7 @@ pub mod scan;
 pub mod seed;
 pub mod settle;
 pub mod shaping;
+pub mod sift;
 pub mod tasks;
 pub mod terms;
 pub mod totals;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::bisect;
 use super::crew::Crew;
 use super::events::Event;
+use super::hold::Quarantine;
 use super::load::{Failure, Loading, load_within};
 use super::plan::{Plan, TablePlan};
 use super::totals::TableTotals;
 use super::workers::Piece;
-use super::{seed, settle, tasks};
+use super::{seed, settle, sift, tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Postponed, Task, Work};
 use crate::police::{self, Beat, Precinct};
@@ -26,6 +26,9 @@ pub enum Performed {
     Postponed(LoadTransaction),
 }
 
+/// The savepoint to which a load goes back when a row was refused; the claim before it stays.
+const BEFORE_LOAD: &str = "kongferry_load";
+
 /// Does the work of `task` and returns the transaction, which is still to be committed.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub async fn perform(
         Work::Seed => {
             let (sides, archive) = (&crew.sides, crew.ledger.archive());
             let (transaction, totals) =
-                seed::seed(loading(crew), &sides.catalog, &crew.plan, transaction, archive).await?;
+                seed::seed(loading(crew, Quarantine::Closed), &sides.catalog, &crew.plan, transaction, archive).await?;
             return Ok(Performed::Done(transaction, totals));
         }
         Work::Copy(splits) => {
@@ -86,8 +89,9 @@ pub fn shown(plan: &Plan, task: &Task) -> Vec<Event> {
     }
 }
 
-pub(super) fn loading(crew: &Crew) -> Loading<'_> {
+pub(super) fn loading<'a>(crew: &'a Crew, quarantine: Quarantine<'a>) -> Loading<'a> {
     Loading {
+        quarantine,
         source: &*crew.sides.source,
         target: &crew.sides.target,
         started: crew.started,
@@ -112,13 +116,16 @@ async fn copy(
     // A later commit that is synchronous comes before anything is called done, and the ledger's row shares this one's fate.
     let sql = "SET LOCAL synchronous_commit = off";
     transaction.batch("cannot set up the transaction of a split", sql).await?;
-    match load_within(loading(crew), &piece, &mut transaction).await {
+    let loading = loading(crew, Quarantine::Open { ledger: &crew.ledger, task: task.id });
+    transaction.savepoint(BEFORE_LOAD).await?;
+    match load_within(loading, &piece, &mut transaction).await {
         Ok(totals) => Ok((transaction, totals)),
         Err(Failure::Other(error)) => Err(error),
-        // COPY says which constraint refused, not which row: read again and find it.
-        Err(Failure::Refused(error)) => {
-            drop(transaction);
-            Err(bisect::find_row(loading(crew), &piece, crew.sides.target.begin().await, error).await)
+        // COPY says which constraint refused, not which row: read again and find them all.
+        Err(Failure::Refused(_)) => {
+            transaction.rollback_to(BEFORE_LOAD).await?;
+            let totals = sift::load_sifted(loading, &piece, &mut transaction).await?;
+            Ok((transaction, totals))
         }
     }
 }

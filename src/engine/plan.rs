@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::kept_cells::KeptTable;
 use super::keyring::Keyring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::police::CacheKeyForm;
+use crate::policy::Policies;
 use crate::schema_map::decide::{Decided, Decision};
 use crate::schema_map::{Origin, Production, Sequence, TableMapping};
 use crate::source::{Cut, PageSizing, Selection, Source, Split};
@@ -57,6 +59,8 @@ pub struct TablePlan {
     pub selection: Arc<Selection>,
     /// How a row is shaped.
     pub shaper: Arc<RowShaper>,
+    /// What describes the cells of a row in quarantine.
+    pub origin_of_cells: Arc<str>,
     /// Target columns in COPY order.
     pub columns: Vec<String>,
     /// Sequences behind written columns.
@@ -93,6 +97,8 @@ pub struct PlanOptions {
     pub shifted: bool,
     /// Indexes, constraints and triggers stay in place during the load.
     pub keep_constraints: bool,
+    /// What becomes of bad rows.
+    pub policies: Policies,
 }
 
 impl PlanOptions {
@@ -155,6 +161,7 @@ impl Plan {
             notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
             let Some(described) = source.catalog().tables.get(&mapping.table) else { continue };
             let shaper = Arc::new(RowShaper::compile(&mapping, context)?);
+            let origin_of_cells = KeptTable::of(described, &mapping.selection, context).to_json()?.into();
             let splits = source.splits(described, options.cut()).await?;
             let estimate = source.estimate(described).await;
             tables.push(TablePlan {
@@ -168,6 +175,7 @@ impl Plan {
                 one_transaction: watched(&mapping.table),
                 one_statement: watched(&mapping.table),
                 shaper,
+                origin_of_cells,
                 columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
                 expiry_column: mapping
                     .outputs

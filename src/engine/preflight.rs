@@ -66,7 +66,8 @@ impl Sides {
             events.notice("the source has no workspace named default; rows without ws_id keep none");
         }
         let active_keys = kong::active_keys(&*self.source).await?;
-        let context = ShaperContext { default_workspace, active_keys: &active_keys };
+        let policies = options.policies;
+        let context = ShaperContext { default_workspace, active_keys: &active_keys, policies };
         let mut plan = Plan::make(&*self.source, &self.catalog, decisions, context, options).await?;
         plan.keyring = Keyring::read(&*self.source).await?;
         for note in plan.notes.iter().chain(&plan.keyring.advice()) {

@@ -17,7 +17,7 @@ pub struct ScanOptions {
     pub workers: usize,
     /// The run's start in seconds since 1970.
     pub started: i64,
-    /// Collect every row that could not be loaded, at most this many, instead of ending at the first.
+    /// Collect rows that could not be loaded, at most this many.
     pub list_rejects: usize,
 }
 
@@ -30,15 +30,15 @@ pub struct FoundReject {
     pub text: String,
 }
 
-/// Reads and shapes all tables of `plan`. Rejected rows are not in `loaded`, so totals with rejects are not conserved.
+/// Reads and shapes all tables of `plan`. Rows that would fail a run count as quarantined.
 pub async fn scan(
     source: Arc<dyn Source>,
     plan: &Plan,
     options: &ScanOptions,
     stop: &Stop,
     events: &Events,
-) -> (Harvest, Vec<FoundReject>, u64) {
-    let found = Arc::new(std::sync::Mutex::new((Vec::new(), 0_u64)));
+) -> (Harvest, Vec<FoundReject>) {
+    let found = Arc::new(std::sync::Mutex::new(Vec::new()));
     let work = {
         let (options, stop, events, found) = (options.clone(), stop.clone(), events.clone(), found.clone());
         move |piece: Piece| {
@@ -50,7 +50,7 @@ pub async fn scan(
     let pieces = workers::pieces(&plan.tables);
     let harvest = workers::run(pieces, options.workers, plan.tables.len(), stop, events, work).await;
     let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    (harvest, std::mem::take(&mut found.0), found.1)
+    (harvest, std::mem::take(&mut *found))
 }
 
 async fn scan_piece(
@@ -59,7 +59,7 @@ async fn scan_piece(
     options: &ScanOptions,
     stop: &Stop,
     events: &Events,
-    found: &std::sync::Mutex<(Vec<FoundReject>, u64)>,
+    found: &std::sync::Mutex<Vec<FoundReject>>,
 ) -> Result<TableTotals> {
     let plan = &piece.plan;
     let mut totals = TableTotals::default();
@@ -71,10 +71,10 @@ async fn scan_piece(
             if !shaped.rejects.is_empty() {
                 let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 for reject in &shaped.rejects {
-                    found.1 += 1;
-                    if found.0.len() < options.list_rejects {
-                        let text = format!("row {}: column {}: {}", reject.key, reject.column, reject.reason);
-                        found.0.push(FoundReject { table: plan.table.clone(), text });
+                    if found.len() < options.list_rejects {
+                        let (class, reason) = (reject.class(), reject.reason);
+                        let text = format!("row {}: column {}: {reason} ({class})", reject.key, reject.column);
+                        found.push(FoundReject { table: plan.table.clone(), text });
                     }
                 }
             }

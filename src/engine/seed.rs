@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::bisect;
 use super::load::{Failure, Loading, load_within};
 use super::plan::Plan;
 use super::preflight::Sides;
+use super::sift;
 use super::totals::TableTotals;
 use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
@@ -102,7 +102,7 @@ pub async fn seed(
                     drop(seeding.into_transaction().rollback().await);
                     let again = Seeding::begin(loading.target, catalog, &copied, &ignored).await;
                     let again = again.map(Seeding::into_transaction);
-                    return Err(bisect::find_row(loading, &piece, again, error).await);
+                    return Err(sift::find_row(loading, &piece, again, error).await);
                 }
             }
         }

@@ -46,18 +46,3 @@ impl ShapedPages {
         self.spare = Some(shaped);
     }
 }
-
-/// Refuses a page that holds a row `PostgreSQL` would refuse, naming table, key, column and reason.
-pub fn refuse_rejects(plan: &TablePlan, shaped: &Shaped) -> Result<()> {
-    let Some(reject) = shaped.rejects.first() else { return Ok(()) };
-    Err(Error::new(
-        ErrorKind::Row,
-        format!(
-            "{} row {} cannot be loaded: column {}: {}",
-            plan.table, reject.key, reject.column, reject.reason
-        ),
-    )
-    .remedy(
-        "correct or delete this row on the source, then run again; `migrate --dry-run` finds every such row",
-    ))
-}

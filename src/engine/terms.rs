@@ -23,7 +23,7 @@ pub fn terms(
         keyspace: catalog.keyspace.clone(),
         keep_constraints,
         choice: choice.clone(),
-        policies: policies.clone(),
+        policies: *policies,
         on_duplicate,
         started: super::now(),
         tables: fingerprints(plan),

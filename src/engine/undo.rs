@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::events::Events;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Guard, Ledger, Run, RunState};
+use crate::ledger::{Guard, Ledger, Loaded, Run, RunState};
 use crate::report::table::{counted, grouped};
 use crate::target::armour::{self, ServerResources};
 use crate::target::bootstrap::tied_to;
@@ -112,10 +112,10 @@ async fn restore_rows(
 async fn refuse_changes(ledger: &Ledger, run: &Run) -> Result<()> {
     let mut changed = Vec::new();
     let schema = &run.terms.catalog.schema;
-    for (table, loaded) in ledger.loaded().await? {
+    for Loaded { table, rows: loaded, retried } in ledger.loaded().await? {
         let seen = ledger.changes_since_done(schema, &table).await?;
-        if seen.changed > 0 {
-            changed.push(format!("{table}: {} new or changed", counted(seen.changed, "row")));
+        if seen.changed > retried {
+            changed.push(format!("{table}: {} new or changed", counted(seen.changed - retried, "row")));
         } else if seen.rows < loaded && !expires(run, &table) {
             changed.push(format!("{table}: {} gone", counted(loaded - seen.rows, "row")));
         }

@@ -8,6 +8,7 @@
 //! The same schema holds, before anything is changed, what is needed to put the target back: the definitions of all that is
 //! dropped for the load, the bootstrap rows, and the column defaults.
 
+mod accounts;
 mod guard;
 mod kept;
 mod policing;
@@ -17,13 +18,14 @@ mod schema;
 mod task;
 mod trace;
 
+pub use accounts::TableAccounts;
 pub use guard::Guard;
 pub use policing::{Change, Orders, Postponed};
 pub use quarantine::{HeldContent, HeldRow, Why};
 pub use run::{Run, RunState, Terms, refuse_unfinished};
 pub use schema::SCHEMA;
 pub use task::{Lane, NewTask, Task, TaskCount, Work};
-pub use trace::Changes;
+pub use trace::{Changes, Loaded};
 
 use std::fmt::Display;
 

@@ -40,6 +40,14 @@ pub struct Change {
     pub removed: u64,
 }
 
+impl Change {
+    /// Rows that came less those that went.
+    pub fn sum(self) -> i64 {
+        let signed = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+        signed(self.added) - signed(self.removed)
+    }
+}
+
 impl Ledger {
     /// Postpones the claimed `task`, which was refused for what stands in the rows, until these are policed; in the transaction
     /// that claimed it, which is to be committed without marking it done. `needs` are the parts that load rows.

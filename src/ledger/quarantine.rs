@@ -1,9 +1,54 @@
 //! Rows that could not be loaded, kept whole in the target itself.
 
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::schema::SCHEMA;
 use super::{Ledger, to_json};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Class;
 use crate::target::LoadTransaction;
+
+/// Columns of `kongferry.quarantine` in the order of a tuple.
+const COLUMNS: [&str; 11] = [
+    "run", "task", "table_name", "key", "class", "rule", "reason", "cells", "selection", "read_at", "content",
+];
+/// First byte of a binary jsonb value: the version of its format.
+const JSONB_VERSION: u8 = 1;
+
+/// The tuple of a row for a binary COPY; `None` when a field is too large for one.
+fn tuple(run: Uuid, task: Option<i32>, row: &HeldRow) -> Option<Vec<u8>> {
+    let mut tuple = i16::try_from(COLUMNS.len()).ok()?.to_be_bytes().to_vec();
+    let mut field = |parts: Option<&[&[u8]]>| {
+        let Some(parts) = parts else {
+            tuple.extend((-1_i32).to_be_bytes());
+            return Some(());
+        };
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        tuple.extend(i32::try_from(length).ok()?.to_be_bytes());
+        parts.iter().for_each(|part| tuple.extend_from_slice(part));
+        Some(())
+    };
+    field(Some(&[run.as_bytes()]))?;
+    field(task.map(i32::to_be_bytes).as_ref().map(|task| [task.as_slice()]).as_ref().map(<[_; 1]>::as_slice))?;
+    for text in [&row.table, &row.key, row.class.as_str(), &row.rule, &row.reason] {
+        field(Some(&[text.as_bytes()]))?;
+    }
+    match &row.content {
+        HeldContent::Cells { selection, cells, read_at } => {
+            field(Some(&[cells]))?;
+            field(Some(&[&[JSONB_VERSION], selection.as_bytes()]))?;
+            field(Some(&[&read_at.to_be_bytes()]))?;
+            field(None)?;
+        }
+        HeldContent::Loaded(content) => {
+            (0..3).try_for_each(|_| field(None))?;
+            field(Some(&[&[JSONB_VERSION], content.as_bytes()]))?;
+        }
+    }
+    Some(tuple)
+}
 
 /// A row that could not be loaded.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +73,7 @@ pub enum HeldContent {
     /// As the source gave it: the body of a page of this row alone.
     Cells {
         /// Labels and CQL types of the cells, as JSON.
-        selection: String,
+        selection: Arc<str>,
         /// The bytes.
         cells: Vec<u8>,
         /// The source's clock at the read, in milliseconds since 1970: TTLs count from it.
@@ -46,35 +91,24 @@ impl Ledger {
         task: Option<i32>,
         rows: &[HeldRow],
     ) -> Result<()> {
-        for row in rows {
-            let (selection, cells, read_at, content) = match &row.content {
-                HeldContent::Cells { selection, cells, read_at } => {
-                    (Some(selection.as_str()), Some(cells.as_slice()), Some(*read_at), None)
-                }
-                HeldContent::Loaded(content) => (None, None, None, Some(content.as_str())),
-            };
-            transaction
-                .execute(
-                    "cannot put a row into quarantine",
-                    "INSERT INTO kongferry.quarantine (run, task, table_name, key, class, rule, reason, selection, cells, read_at, content)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11::text::jsonb)",
-                    &[
-                        &self.run,
-                        &task,
-                        &row.table,
-                        &row.key,
-                        &row.class.as_str(),
-                        &row.rule,
-                        &row.reason,
-                        &selection,
-                        &cells,
-                        &read_at,
-                        &content,
-                    ],
-                )
-                .await?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // By COPY: values never stand in a statement, nor among the parameters that a server may log.
+        let columns = COLUMNS.map(str::to_owned);
+        let mut copy = transaction.copy_into(SCHEMA, "quarantine", &columns).await?;
+        for row in rows {
+            let tuple = tuple(self.run, task, row).ok_or_else(|| {
+                Error::new(ErrorKind::Target, format!("{} row {} is too large for quarantine", row.table, row.key))
+            })?;
+            copy.send(tuple.into()).await.map_err(Error::from)?;
+        }
+        let written = copy.finish().await.map_err(Error::from)?;
+        if usize::try_from(written).is_ok_and(|written| written == rows.len()) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Target, "rows vanished on their way into quarantine")
+            .remedy("look for rules or triggers on kongferry.quarantine"))
     }
 
     /// Writes a signed line: loaded rows were changed, taken away (negative) or added after their split was done, in the

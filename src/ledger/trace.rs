@@ -14,6 +14,17 @@ pub struct Changes {
     pub changed: u64,
 }
 
+/// Rows of a table that a run is answerable for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The table.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Of these, rows that came back from quarantine, perhaps after the run was done.
+    pub retried: u64,
+}
+
 impl Ledger {
     /// Whether any task is done.
     pub async fn has_begun(&self, transaction: &mut LoadTransaction) -> Result<bool> {
@@ -36,17 +47,23 @@ impl Ledger {
         Ok(taken > 0)
     }
 
-    /// Rows that the run loaded and has not taken away since, by table.
-    pub async fn loaded(&self) -> Result<Vec<(String, u64)>> {
+    /// Rows that the run loaded and that are still due, by table; those that came back from quarantine included.
+    pub async fn loaded(&self) -> Result<Vec<Loaded>> {
         let mut loaded = std::collections::BTreeMap::<String, u64>::new();
         for (table, totals) in self.totals().await? {
             *loaded.entry(table).or_default() += totals.loaded;
         }
-        for ((table, _), change) in self.changes().await? {
-            let rows = loaded.entry(table).or_default();
-            *rows = rows.saturating_add(change.added).saturating_sub(change.removed);
-        }
-        Ok(loaded.into_iter().collect())
+        let accounts = self.accounts().await?;
+        Ok(loaded
+            .into_iter()
+            .map(|(table, rows)| {
+                let account = accounts.get(&table);
+                let changed = account.map_or(0, super::TableAccounts::changed);
+                let retried = account.and_then(|account| account.changes.get(&super::Why::Retried));
+                let retried = retried.map_or(0, |change| change.added);
+                Loaded { rows: rows.saturating_add_signed(changed), retried, table }
+            })
+            .collect())
     }
 
     /// How `table` changed after the run was done. A row carries the id of the transaction that wrote it, which survives

@@ -107,6 +107,50 @@ impl Class {
         }
     }
 
+    /// What is the matter with such a row, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::GhostRow => "expired, only a remnant left",
+            Self::ForeignPartition => "under a partition Kong never reads",
+            Self::DoublePrefix => "a second workspace prefix behind the first",
+            Self::ZeroLength => "a value without bytes in a type of fixed size",
+            Self::NulCharacter => "text with the character U+0000",
+            Self::InvalidUtf8 => "text that is not UTF-8",
+            Self::InvalidJson => "text that is not JSON",
+            Self::JsonEscape => "JSON with an escape that jsonb refuses",
+            Self::JsonDepth => "JSON nested too deeply",
+            Self::OutOfRange => "a number outside the column's range",
+            Self::InvalidNumber => "a number that is not finite or too large",
+            Self::NullInNotNull => "NULL in a NOT NULL column",
+            Self::TooLong => "more characters than the column takes",
+            Self::TimestampRange => "an instant outside PostgreSQL's range",
+            Self::InvalidUuid => "text that is not a uuid",
+            Self::Malformed => "bytes that do not follow their CQL type",
+            Self::IndexEntry => "a value too large for an index",
+            Self::WorkspaceMismatch => "another workspace than its parent's",
+            Self::MissingParent => "refers to a row that does not exist",
+            Self::Duplicate => "the same unique key as another row",
+            Self::Refused => "refused by a constraint or trigger of the target",
+        }
+    }
+
+    /// Whether only the target can tell, and not the row alone.
+    pub fn shows_on_target_only(self) -> bool {
+        matches!(
+            self,
+            Self::IndexEntry
+                | Self::WorkspaceMismatch
+                | Self::MissingParent
+                | Self::Duplicate
+                | Self::Refused
+        )
+    }
+
+    /// The class of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
     /// The policies it can have; the first is the default.
     pub fn policies(self) -> &'static [Policy] {
         use Policy::{Fail, Quarantine, Repair, Skip};

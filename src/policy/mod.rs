@@ -51,16 +51,39 @@ impl fmt::Display for Policy {
 }
 
 /// The policy of every class: the defaults, and what the user chose over them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Class, Policy>", into = "BTreeMap<Class, Policy>")]
 pub struct Policies {
-    chosen: BTreeMap<Class, Policy>,
+    /// By class, as index.
+    chosen: [Option<Policy>; Class::ALL.len()],
+}
+
+impl From<BTreeMap<Class, Policy>> for Policies {
+    fn from(chosen: BTreeMap<Class, Policy>) -> Self {
+        let mut policies = Self::default();
+        for (class, policy) in chosen {
+            if let Some(place) = policies.chosen.get_mut(class as usize) {
+                *place = Some(policy);
+            }
+        }
+        policies
+    }
+}
+
+impl From<Policies> for BTreeMap<Class, Policy> {
+    fn from(policies: Policies) -> Self {
+        Class::ALL
+            .into_iter()
+            .zip(policies.chosen)
+            .filter_map(|(class, policy)| Some((class, policy?)))
+            .collect()
+    }
 }
 
 impl Policies {
     /// Policy of `class`.
     pub fn of(&self, class: Class) -> Policy {
-        self.chosen.get(&class).copied().unwrap_or_else(|| class.default_policy())
+        self.chosen.get(class as usize).copied().flatten().unwrap_or_else(|| class.default_policy())
     }
 
     /// Chooses another policy for a class.
@@ -77,7 +100,9 @@ impl Policies {
             )
             .remedy(format!("choose one of: {}", known.join(", "))));
         }
-        self.chosen.insert(class, policy);
+        if let Some(place) = self.chosen.get_mut(class as usize) {
+            *place = Some(policy);
+        }
         Ok(())
     }
 }
@@ -122,6 +147,7 @@ mod tests {
                 Class::ALL[..place].iter().all(|other| other.as_str() != class.as_str()),
                 "{class} twice"
             );
+            assert_eq!(class as usize, place, "{class} is not at its place");
         }
     }
 
@@ -131,6 +157,9 @@ mod tests {
         assert_eq!(policies.of(Class::InvalidJson), Policy::Quarantine);
         policies.choose("invalid-json=fail".parse().unwrap()).unwrap();
         assert_eq!(policies.of(Class::InvalidJson), Policy::Fail);
+        let text = serde_json::to_string(&policies).unwrap();
+        assert_eq!(text, r#"{"invalid-json":"fail"}"#);
+        assert_eq!(serde_json::from_str::<Policies>(&text).unwrap(), policies);
         assert!(policies.choose("invalid-json=repair".parse().unwrap()).is_err());
         assert!("invalid-json".parse::<PolicyChoice>().is_err());
         assert!("bad=fail".parse::<PolicyChoice>().is_err());

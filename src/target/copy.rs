@@ -46,10 +46,11 @@ pub struct CopyStream<'tx> {
 impl<'tx> CopyStream<'tx> {
     pub(super) async fn open(
         transaction: &'tx mut LoadTransaction,
+        schema: &str,
         table: &str,
         columns: &[String],
     ) -> Result<Self> {
-        let name = qualified(transaction.schema(), table);
+        let name = qualified(schema, table);
         let list = quoted_list(columns.iter().map(String::as_str));
         let grant = format!("INSERT ON {name}");
         let statement = transaction

@@ -68,7 +68,7 @@ pub(super) fn load(error: &tokio_postgres::Error, what: impl Display, grant: Opt
     let kind = match error.as_db_error().map(|db| db.code().code()) {
         // The tuples themselves are laid out by kongferry.
         Some("22P04") => ErrorKind::Internal,
-        Some(code) if matches!(sqlstate::class(code), "22" | "23" | "54") => ErrorKind::Row,
+        Some(code) if matches!(sqlstate::class(code), "22" | "23" | "54" | "P0") => ErrorKind::Row,
         _ => ErrorKind::Target,
     };
     explain(error, kind, what, grant)

@@ -26,6 +26,7 @@ pub mod seeding;
 pub mod sequences;
 pub mod sessions;
 pub mod settings;
+pub mod sieve;
 mod sqlstate;
 pub mod tags;
 mod transaction;

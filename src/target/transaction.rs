@@ -39,7 +39,30 @@ impl LoadTransaction {
 
     /// Opens a COPY into `columns` of `table`.
     pub async fn copy<'tx>(&'tx mut self, table: &str, columns: &[String]) -> Result<CopyStream<'tx>> {
-        CopyStream::open(self, table, columns).await
+        let schema = self.schema.clone();
+        CopyStream::open(self, &schema, table, columns).await
+    }
+
+    /// Opens a COPY into `columns` of a table of another schema.
+    pub async fn copy_into<'tx>(
+        &'tx mut self,
+        schema: &str,
+        table: &str,
+        columns: &[String],
+    ) -> Result<CopyStream<'tx>> {
+        CopyStream::open(self, schema, table, columns).await
+    }
+
+    /// Lets constraints speak up that wait for the end of the transaction.
+    ///
+    /// # Errors
+    /// `Row` when one does not hold.
+    pub async fn check_deferred(&mut self) -> Result<()> {
+        let sql = "SET CONSTRAINTS ALL IMMEDIATE";
+        self.client()?
+            .batch_execute(sql)
+            .await
+            .map_err(|error| failure::load(&error, "cannot load the rows", None))
     }
 
     /// Deletes all rows of `table` and returns how many there were. DELETE and not TRUNCATE: triggers fire, and a foreign

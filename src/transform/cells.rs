@@ -24,6 +24,11 @@ impl<'a> Cells<'a> {
         Self { rest: bytes }
     }
 
+    /// How many bytes of `all`, in which it started, it is behind.
+    pub fn position(&self, all: &[u8]) -> usize {
+        all.len().saturating_sub(self.rest.len())
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()

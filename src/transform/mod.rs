@@ -69,5 +69,5 @@ mod uuid;
 mod workspace;
 
 pub use codec::converts;
-pub use shaped::{Reject, Repair, Shaped, Skip, TupleMark};
+pub use shaped::{Reason, Reject, Repair, Shaped, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Class;
+
 use super::census::Form;
 
 /// The outcome of one page. Reused from page to page by [`Shaped::clear`].
@@ -16,11 +18,11 @@ pub struct Shaped {
     pub tuples: Vec<TupleMark>,
     /// Rows read from the page: tuples + skipped + rejects.
     pub read: u64,
-    /// Rows left out on purpose, by [`Skip`] as index.
-    pub skipped: [u64; Skip::ALL.len()],
+    /// Rows left out on purpose, by [`Class`] as index.
+    pub skipped: [u64; Class::ALL.len()],
     /// Values repaired without loss, by [`Repair`] as index.
     pub repaired: [u64; Repair::ALL.len()],
-    /// Rows `PostgreSQL` would refuse.
+    /// Rows that cannot be loaded, or shall not be.
     pub rejects: Vec<Reject>,
     /// Loaded secrets by the item of the selection they come from and their form.
     pub forms: BTreeMap<(usize, Form), u64>,
@@ -37,15 +39,6 @@ pub struct TupleMark {
     pub end: usize,
     /// Row of the page, from 0.
     pub row: usize,
-}
-
-/// Why a row was left out on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Skip {
-    /// A required cell is gone: the row has expired, but a cell without TTL survives.
-    Ghost,
-    /// The row stands under a partition constant that Kong never reads.
-    ForeignPartition,
 }
 
 /// A value that was repaired without loss.
@@ -82,13 +75,13 @@ pub struct Reject {
     pub row: usize,
     /// Primary key of the source row as text.
     pub key: String,
-    /// Target column at fault.
+    /// Column at fault: of the target, or of the source where its cell keeps the row from being read at all.
     pub column: String,
     /// Why, in words without the value.
     pub reason: Reason,
 }
 
-/// Why `PostgreSQL` would refuse a value.
+/// Why a row is not loaded: mostly a value that `PostgreSQL` would refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -116,11 +109,45 @@ pub enum Reason {
     InvalidNumber,
     /// Bytes that do not follow the CQL type's layout.
     Malformed,
+    /// A required cell is gone.
+    Ghost,
+    /// The row stands under a partition that Kong never reads.
+    ForeignPartition,
+    /// A second workspace prefix stands behind the first, and shall not be taken for what Kong takes it for.
+    DoublePrefix,
+    /// A zero-length value of a fixed-size type, which shall not become NULL.
+    ZeroLength,
 }
 
-impl Skip {
-    /// All of them; position = index into [`Shaped::skipped`].
-    pub const ALL: [Self; 2] = [Self::Ghost, Self::ForeignPartition];
+impl Reason {
+    /// Its class.
+    pub fn class(self) -> Class {
+        match self {
+            Self::NulCharacter => Class::NulCharacter,
+            Self::InvalidUtf8 => Class::InvalidUtf8,
+            Self::InvalidJson => Class::InvalidJson,
+            Self::JsonEscape => Class::JsonEscape,
+            Self::JsonDepth => Class::JsonDepth,
+            Self::OutOfRange => Class::OutOfRange,
+            Self::NullInNotNull => Class::NullInNotNull,
+            Self::TooLong => Class::TooLong,
+            Self::TimestampRange => Class::TimestampRange,
+            Self::InvalidUuid => Class::InvalidUuid,
+            Self::InvalidNumber => Class::InvalidNumber,
+            Self::Malformed => Class::Malformed,
+            Self::Ghost => Class::GhostRow,
+            Self::ForeignPartition => Class::ForeignPartition,
+            Self::DoublePrefix => Class::DoublePrefix,
+            Self::ZeroLength => Class::ZeroLength,
+        }
+    }
+}
+
+impl Reject {
+    /// What is wrong with the row.
+    pub fn class(&self) -> Class {
+        self.reason.class()
+    }
 }
 
 impl Repair {
@@ -146,7 +173,7 @@ impl Shaped {
         self.copy.clear();
         self.tuples.clear();
         self.read = 0;
-        self.skipped = [0; Skip::ALL.len()];
+        self.skipped = [0; Class::ALL.len()];
         self.repaired = [0; Repair::ALL.len()];
         self.rejects.clear();
         self.forms.clear();
@@ -161,15 +188,6 @@ impl Shaped {
         let sum =
             kept.zip(rejected).map(|(kept, rejected)| kept + self.skipped.iter().sum::<u64>() + rejected);
         sum == Some(self.read)
-    }
-}
-
-impl fmt::Display for Skip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ghost => "expired, only a remnant left",
-            Self::ForeignPartition => "under a partition Kong never reads",
-        })
     }
 }
 
@@ -206,6 +224,10 @@ impl fmt::Display for Reason {
             Self::InvalidUuid => "text is not a uuid",
             Self::InvalidNumber => "number is not finite or too large for the target column",
             Self::Malformed => "bytes do not follow the layout of the CQL type",
+            Self::Ghost => "a required cell is gone: the row has expired, and only a remnant is left",
+            Self::ForeignPartition => "the row stands under a partition that Kong never reads",
+            Self::DoublePrefix => "a second workspace prefix stands behind the first",
+            Self::ZeroLength => "value of a fixed-size type has no bytes",
         })
     }
 }

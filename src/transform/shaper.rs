@@ -3,15 +3,16 @@
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::{Class, Policies, Policy};
 use crate::schema_map::TableMapping;
-use crate::source::{CqlType, Page};
+use crate::source::{CqlType, Page, SelectItem};
 
 use super::cache_key::CacheKey;
 use super::cells::{Cells, CutShort};
 use super::census::{Form, count_ciphertexts};
 use super::column::{Column, cache_key};
 use super::key::key_text;
-use super::shaped::{Reason, Reject, Shaped, Skip, TupleMark};
+use super::shaped::{Reason, Reject, Repair, Shaped, TupleMark};
 use super::tuple::{Notes, Tuple};
 
 /// What shaping needs to know of the estate.
@@ -21,14 +22,19 @@ pub struct ShaperContext<'a> {
     pub default_workspace: Option<Uuid>,
     /// Ids of the keys by which Kong Enterprise encrypts at present, from `keyring_meta_active`: none or one.
     pub active_keys: &'a [String],
+    /// What becomes of bad rows.
+    pub policies: Policies,
 }
 
 /// Shapes the rows of one table.
 #[derive(Debug)]
 pub struct RowShaper {
     table: String,
-    /// Cells of a row.
-    items: usize,
+    policies: Policies,
+    /// Whether some repairs are not wanted.
+    strict: bool,
+    /// Names of the cells of a row.
+    items: Vec<String>,
     key: Vec<(usize, CqlType)>,
     required: Vec<usize>,
     /// Items that hold secrets, whose forms are counted.
@@ -67,11 +73,20 @@ impl RowShaper {
         for (index, output) in mapping.outputs.iter().enumerate() {
             cache_keys.extend(cache_key(mapping, index, output)?);
         }
+        let policies = context.policies;
+        let strict = [Class::DoublePrefix, Class::ZeroLength]
+            .iter()
+            .any(|class| policies.of(*class) != Policy::Repair);
+        let names = mapping.selection.items.iter().map(|item| match item {
+            SelectItem::Column(name) | SelectItem::Ttl(name) => name.clone(),
+        });
         let key =
             mapping.key.iter().filter_map(|item| Some((*item, mapping.types.get(*item)?.clone()))).collect();
         Ok(Self {
             table: mapping.table.clone(),
-            items,
+            policies,
+            strict,
+            items: names.collect(),
             key,
             required: mapping.required.clone(),
             secrets: mapping.secrets.clone(),
@@ -87,21 +102,29 @@ impl RowShaper {
     /// # Errors
     /// `Source` when the page itself is cut short or overlong; a bad value is a reject, not an error.
     pub fn shape(&self, page: &Page, out: &mut Shaped) -> Result<()> {
+        self.shape_where(page, out, |_| true)
+    }
+
+    /// Like [`shape`](Self::shape), as if the rows for which `wanted` is false were not in the page.
+    pub fn shape_where(&self, page: &Page, out: &mut Shaped, wanted: impl Fn(usize) -> bool) -> Result<()> {
         out.clear();
         out.copy.reserve(page.body.len());
         let mut rest = Cells::new(&page.body);
-        let mut cells = Vec::with_capacity(self.items);
+        let mut cells = Vec::with_capacity(self.items.len());
         let mut notes = Notes::default();
         for row in 0..page.rows {
             self.row(&mut rest, &mut cells).map_err(|CutShort| self.cut_short(page, row))?;
-            out.read += 1;
-            if let Some(skip) = self.skip(&cells) {
-                count(&mut out.skipped, skip as usize);
+            if !wanted(row) {
                 continue;
             }
+            out.read += 1;
             let start = out.copy.len();
             notes.clear();
-            match self.tuple(&cells, page.read_at, &mut out.copy, &mut notes) {
+            let outcome = match self.unreadable(&cells) {
+                None => self.tuple(&cells, page.read_at, &mut out.copy, &mut notes),
+                Some(unreadable) => Err(unreadable),
+            };
+            match outcome {
                 Ok(()) => {
                     out.tuples.push(TupleMark { end: out.copy.len(), row });
                     out.expiries.extend(notes.expiry);
@@ -116,8 +139,12 @@ impl RowShaper {
                 }
                 Err((column, reason)) => {
                     out.copy.truncate(start);
-                    let (key, column) = (self.key_text(&cells), column.to_owned());
-                    out.rejects.push(Reject { row, key, column, reason });
+                    if self.policies.of(reason.class()) == Policy::Skip {
+                        count(&mut out.skipped, reason.class() as usize);
+                    } else {
+                        let (key, column) = (self.key_text(&cells), column.to_owned());
+                        out.rejects.push(Reject { row, key, column, reason });
+                    }
                 }
             }
         }
@@ -130,10 +157,35 @@ impl RowShaper {
         Ok(())
     }
 
+    /// What becomes of bad rows.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The bytes of some rows of a page, which are named in order: each the body of a page of that row alone.
+    ///
+    /// # Errors
+    /// `Source` when the page is cut short.
+    pub fn cut(&self, page: &Page, rows: impl IntoIterator<Item = usize>) -> Result<Vec<Vec<u8>>> {
+        let mut rest = Cells::new(&page.body);
+        let mut cells = Vec::with_capacity(self.items.len());
+        let (mut next, mut cut) = (0, Vec::new());
+        for wanted in rows {
+            let mut start = rest.position(&page.body);
+            while next <= wanted {
+                start = rest.position(&page.body);
+                self.row(&mut rest, &mut cells).map_err(|CutShort| self.cut_short(page, next))?;
+                next += 1;
+            }
+            cut.push(page.body.get(start..rest.position(&page.body)).unwrap_or_default().to_vec());
+        }
+        Ok(cut)
+    }
+
     /// Primary key of one row of a page as text, for messages; `?` when the page has no such row.
     pub fn key_of(&self, page: &Page, row: usize) -> String {
         let mut rest = Cells::new(&page.body);
-        let mut cells = Vec::with_capacity(self.items);
+        let mut cells = Vec::with_capacity(self.items.len());
         for _ in 0..=row {
             if self.row(&mut rest, &mut cells).is_err() {
                 return "?".to_owned();
@@ -146,23 +198,36 @@ impl RowShaper {
     #[inline]
     fn row<'a>(&self, rest: &mut Cells<'a>, cells: &mut Vec<Option<&'a [u8]>>) -> Result<(), CutShort> {
         cells.clear();
-        for _ in 0..self.items {
+        for _ in 0..self.items.len() {
             cells.push(rest.cell()?);
         }
         Ok(())
     }
 
-    /// Why the row is left out, if it is.
+    /// Why Kong does not see the row, if it does not: the column and the reason.
     #[inline]
-    fn skip(&self, cells: &[Option<&[u8]>]) -> Option<Skip> {
+    fn unreadable(&self, cells: &[Option<&[u8]>]) -> Option<(&str, Reason)> {
         let cell = |item: &usize| cells.get(*item).copied().flatten();
-        if self.constants.iter().any(|(item, value)| cell(item) != Some(value.as_bytes())) {
-            return Some(Skip::ForeignPartition);
+        let named = |item: &usize| self.items.get(*item).map_or("", String::as_str);
+        let foreign = self.constants.iter().find(|(item, value)| cell(item) != Some(value.as_bytes()));
+        if let Some((item, _)) = foreign {
+            return Some((named(item), Reason::ForeignPartition));
         }
-        if self.required.iter().any(|item| cell(item).is_none()) {
-            return Some(Skip::Ghost);
-        }
-        None
+        let gone = self.required.iter().find(|item| cell(item).is_none())?;
+        Some((named(gone), Reason::Ghost))
+    }
+
+    /// The repair among `repairs` that is not wanted.
+    fn unwanted(&self, repairs: &[Repair]) -> Option<Reason> {
+        let reason = |repair: &Repair| match repair {
+            Repair::DoublePrefix => Some(Reason::DoublePrefix),
+            Repair::ZeroLength => Some(Reason::ZeroLength),
+            _ => None,
+        };
+        repairs
+            .iter()
+            .filter_map(reason)
+            .find(|reason| self.policies.of(reason.class()) != Policy::Repair)
     }
 
     /// Appends the tuple of one row, or says which column cannot be written and why.
@@ -178,7 +243,14 @@ impl RowShaper {
         copy.extend_from_slice(&self.column_count);
         let mut tuple = Tuple::new(copy, notes);
         for column in &self.columns {
+            let repaired = tuple.repairs().len();
             column.write(cells, read_at, &mut tuple).map_err(|reason| (column.name.as_str(), reason))?;
+            if self.strict
+                && let Some(repairs) = tuple.repairs().get(repaired..)
+                && let Some(reason) = self.unwanted(repairs)
+            {
+                return Err((column.name.as_str(), reason));
+            }
         }
         for rule in &self.cache_keys {
             let name = self.columns.get(rule.output).map_or("", |column| column.name.as_str());

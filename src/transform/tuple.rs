@@ -134,6 +134,12 @@ impl<'a> Tuple<'a> {
         self.notes.repairs.push(repair);
     }
 
+    /// Repairs counted so far in this row.
+    #[inline]
+    pub fn repairs(&self) -> &[Repair] {
+        &self.notes.repairs
+    }
+
     /// Notes the instant at which the row expires, in seconds since 1970; of several the earliest.
     pub fn expires(&mut self, instant: i64) {
         self.notes.expiry = Some(self.notes.expiry.map_or(instant, |other| other.min(instant)));

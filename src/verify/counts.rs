@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::engine::plan::Plan;
 use crate::engine::totals::TableTotals;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Change, Why};
+use crate::ledger::{TableAccounts, Why};
 use crate::report::table::{Align, TextTable, counted, grouped};
 use crate::target::Target;
 use crate::target::count::{AliveAfter, count_all};
@@ -27,43 +27,41 @@ pub struct TableCount {
     pub totals: TableTotals,
     /// Rows of the target alive at the common instant.
     pub target: u64,
-    /// Rows that came and went after their split was loaded, as the ledger has it.
-    pub changed: BTreeMap<Why, Change>,
     /// Rows that should be: least and most (they differ only when rows expire around the common instant).
     pub expected: (u64, u64),
+    /// Rows about to expire, which are not among these.
+    pub expiring: u64,
+    /// What the ledger tells beyond the totals.
+    pub accounts: TableAccounts,
 }
 
 impl TableCount {
-    /// Adds what was changed after the rows were loaded.
-    fn change(&mut self, why: Why, change: Change) {
-        let shift = |rows: u64| rows.saturating_add(change.added).saturating_sub(change.removed);
-        self.expected = (shift(self.expected.0), shift(self.expected.1));
-        self.changed.insert(why, change);
-    }
-
-    /// Rows that were loaded and have not been taken away since.
-    fn left(&self) -> u64 {
-        let sum = |rows: u64, change: &Change| rows.saturating_add(change.added).saturating_sub(change.removed);
-        self.changed.values().fold(self.totals.loaded, sum)
-    }
-
     /// Whether the counts agree and nothing read is unaccounted for.
     pub fn agrees(&self) -> bool {
         (self.expected.0..=self.expected.1).contains(&self.target) && self.totals.conserved()
     }
 }
 
-/// Counts the target and compares with `totals` (by position in the plan). With `exact` the expiry instants on the target
-/// are the very ones in `totals`, as at the end of a migration.
+/// Whose rows are compared with the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Those the ledger says were loaded: the expiry instants on the target are the very same.
+    Ledger,
+    /// Those that reading the source again gives.
+    Source,
+}
+
+/// Counts the target and compares with `totals` (by position in the plan), and with what the ledger tells beyond them.
 pub async fn compare(
     target: &Target,
     plan: &Plan,
     totals: &[TableTotals],
-    exact: bool,
+    accounts: &BTreeMap<String, TableAccounts>,
+    basis: Basis,
 ) -> Result<Vec<TableCount>> {
     let now = crate::engine::now();
     let instant = quiet_instant(totals, now + AHEAD_SECONDS);
-    let slack = if exact { 0 } else { EXPIRY_SLACK_SECONDS };
+    let slack = if basis == Basis::Ledger { 0 } else { EXPIRY_SLACK_SECONDS };
     let tables = plan
         .tables
         .iter()
@@ -78,21 +76,34 @@ pub async fn compare(
         .tables
         .iter()
         .zip(totals)
-        .map(|(table, totals)| TableCount {
-            table: table.table.clone(),
-            target: counted.get(&table.table).copied().unwrap_or_default(),
-            expected: (totals.alive_after(instant + slack), totals.alive_after(instant - slack)),
-            totals: totals.clone(),
-            changed: BTreeMap::new(),
+        .map(|(table, totals)| {
+            let accounts = accounts.get(&table.table).cloned().unwrap_or_default();
+            let beyond = beyond(totals, &accounts, basis);
+            let expected = |instant| totals.alive_after(instant).saturating_add_signed(beyond);
+            TableCount {
+                table: table.table.clone(),
+                target: counted.get(&table.table).copied().unwrap_or_default(),
+                expected: (expected(instant + slack), expected(instant - slack)),
+                expiring: totals.loaded.saturating_sub(totals.alive_after(instant - slack)),
+                totals: totals.clone(),
+                accounts,
+            }
         })
         .collect())
 }
 
-/// Adds what the ledger says was changed after the rows were loaded: target = loaded + changes.
-pub fn include(counts: &mut [TableCount], changes: &BTreeMap<(String, Why), Change>) {
-    for ((table, why), change) in changes {
-        if let Some(count) = counts.iter_mut().find(|count| count.table == *table) {
-            count.change(*why, *change);
+/// Rows the target must have beyond those in `totals`, or lack.
+fn beyond(totals: &TableTotals, accounts: &TableAccounts, basis: Basis) -> i64 {
+    let signed = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+    match basis {
+        Basis::Ledger => accounts.changed(),
+        // Of what cannot be loaded as the source has it, what was retried is there. What only the target refuses looks good on
+        // the source.
+        Basis::Source => {
+            signed(totals.quarantined_rows())
+                - signed(accounts.held_rows())
+                - signed(accounts.taken(Why::Skipped))
+                - signed(accounts.skipped_by_target)
         }
     }
 }
@@ -110,31 +121,38 @@ fn quiet_instant(totals: &[TableTotals], from: i64) -> i64 {
 
 /// The counts as a table for people.
 pub fn render(counts: &[TableCount]) -> String {
-    let mut table = TextTable::new(&[
-        ("table", Align::Left),
-        ("read", Align::Right),
-        ("skipped", Align::Right),
-        ("loaded", Align::Right),
-        ("on target", Align::Right),
-        ("", Align::Left),
-    ]);
-    let mut sums = [0_u64; 4];
+    let quarantined = |count: &TableCount| {
+        count.totals.quarantined_rows() + count.accounts.taken(Why::Quarantined)
+    };
+    let any_quarantined = counts.iter().any(|count| quarantined(count) > 0);
+    let mut header = vec![("table", Align::Left), ("read", Align::Right), ("skipped", Align::Right)];
+    if any_quarantined {
+        header.push(("quarantined", Align::Right));
+    }
+    header.extend([("loaded", Align::Right), ("on target", Align::Right), ("", Align::Left)]);
+    let mut table = TextTable::new(&header);
+    let mut sums = vec![0_u64; header.len() - 2];
     for count in counts {
-        let loaded = count.totals.loaded;
+        let loaded = count.totals.loaded.saturating_add_signed(count.accounts.changed());
         // Rows that expire within the next minute are neither missing nor extra.
-        let expiring = count.left().saturating_sub(count.expected.1);
+        let expiring = count.expiring;
         let verdict = match (count.agrees(), expiring) {
             (true, 0) => "equal".to_owned(),
             (true, rows) => format!("equal, {} about to expire", grouped(rows)),
             (false, _) => "DIFFERENT".to_owned(),
         };
-        let figures = [count.totals.read, count.totals.skipped_rows(), loaded, count.target];
-        for (sum, figure) in sums.iter_mut().zip(figures) {
+        let skipped = count.totals.skipped_rows() + count.accounts.taken(Why::Skipped);
+        let mut figures = vec![count.totals.read, skipped];
+        if any_quarantined {
+            figures.push(quarantined(count));
+        }
+        figures.extend([loaded, count.target]);
+        for (sum, figure) in sums.iter_mut().zip(&figures) {
             *sum += figure;
         }
-        table.row([count.table.clone()].into_iter().chain(figures.map(grouped)).chain([verdict]));
+        table.row([count.table.clone()].into_iter().chain(figures.into_iter().map(grouped)).chain([verdict]));
     }
-    table.row(["total".to_owned()].into_iter().chain(sums.map(grouped)).chain([String::new()]));
+    table.row(["total".to_owned()].into_iter().chain(sums.into_iter().map(grouped)).chain([String::new()]));
     table.render()
 }
 
@@ -145,23 +163,25 @@ pub fn remarks(counts: &[TableCount]) -> Vec<String> {
         for ((column, form), values) in &count.totals.forms {
             lines.push(format!("{}: {column}: {} stored as {form}", count.table, grouped(*values)));
         }
-        for (reason, rows) in &count.totals.skipped {
-            lines.push(format!("{}: {} skipped: {reason}", count.table, counted(*rows, "row")));
+        for (class, rows) in &count.totals.skipped {
+            let (rows, why) = (counted(*rows, "row"), class.meaning());
+            lines.push(format!("{}: {rows} skipped: {why}", count.table));
         }
-        for (why, change) in &count.changed {
-            let rows = match why {
-                Why::Repaired => change.added,
-                _ => change.added + change.removed,
-            };
-            let rows = counted(rows, "row");
+        for (class, rows) in &count.accounts.held {
+            let (rows, why) = (counted(*rows, "row"), class.meaning());
+            lines.push(format!("{}: {rows} in quarantine ({class}): {why}", count.table));
+        }
+        for (why, change) in &count.accounts.changes {
+            let came = counted(change.added, "row");
             lines.push(match why {
-                Why::Quarantined => format!("{}: {rows} put into quarantine after the load", count.table),
-                Why::Skipped => format!("{}: {rows} left behind after the load", count.table),
-                Why::Repaired => format!("{}: {rows} moved to the workspace of their parents", count.table),
-                Why::Retried => format!("{}: {rows} loaded from quarantine", count.table),
-                Why::ReadAgain => format!("{}: {rows} read again from the source", count.table),
-                Why::Expired => format!("{}: {rows} expired", count.table),
-                Why::Derived => format!("{}: {rows} worked out anew", count.table),
+                // They are told among what is skipped and held.
+                Why::Quarantined => continue,
+                Why::Skipped => format!("{}: {} left behind after the load", count.table, counted(change.removed, "row")),
+                Why::Repaired => format!("{}: {came} moved to the workspace of their parents", count.table),
+                Why::Retried => format!("{}: {came} loaded from quarantine", count.table),
+                Why::ReadAgain => format!("{}: {came} read again from the source", count.table),
+                Why::Expired => format!("{}: {} expired", count.table, counted(change.removed, "row")),
+                Why::Derived => format!("{}: {came} worked out anew", count.table),
             });
         }
         for (kind, values) in &count.totals.repaired {
@@ -169,6 +189,35 @@ pub fn remarks(counts: &[TableCount]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// An error that says how many rows lie in quarantine.
+///
+/// # Errors
+/// `Quarantined` when there are any.
+pub fn nothing_held(counts: &[TableCount]) -> Result<()> {
+    let held: Vec<String> = counts
+        .iter()
+        .filter(|count| count.accounts.held_rows() > 0)
+        .map(|count| format!("{} {}", count.table, grouped(count.accounts.held_rows())))
+        .collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    let rows = counts.iter().map(|count| count.accounts.held_rows()).sum();
+    Err(Error::new(
+        ErrorKind::Quarantined,
+        format!("everything else is done, and {} in quarantine", lie(rows)),
+    )
+    .because(held.join(", "))
+    .remedy(
+        "`kongferry quarantine list` shows them and why; after mending what they lack, `kongferry quarantine retry` loads them; \
+         `kongferry quarantine export FILE` writes them out",
+    ))
+}
+
+fn lie(rows: u64) -> String {
+    format!("{} {}", counted(rows, "row"), if rows == 1 { "lies" } else { "lie" })
 }
 
 /// An error that names every table whose counts differ.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
-use crate::engine::migrate::{Hands, Voyage};
+use crate::engine::migrate::{Hands, Landed, Voyage};
 use crate::engine::plan::{Plan, PlanOptions};
 use crate::engine::preflight::Sides;
 use crate::engine::scan::{ScanOptions, scan};
@@ -24,7 +24,7 @@ use crate::report::run_directory::RunDirectory;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
 use crate::schema_map::MapSet;
 use crate::target::armour::ServerResources;
-use crate::verify::counts::{self, TableCount};
+use crate::verify::counts;
 
 /// Rows that cannot be loaded are listed up to this number by a dry run.
 const LISTED_REJECTS: usize = 100;
@@ -79,7 +79,10 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     } else if args.join.is_some() {
         println!("Nothing of the run is open any more; the process that leads it counts both sides.");
     } else {
-        println!("Done in {}: the counts of both sides agree.", spoken(begun.elapsed()));
+        println!(
+            "Done in {}: the counts of both sides agree, and the target holds the very content that was read.",
+            spoken(begun.elapsed())
+        );
     }
     Ok(())
 }
@@ -115,8 +118,8 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<(String,
         }
     }
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
-    let counted = voyage.begin(id, terms, armour).await?;
-    Ok(outcome(&voyage.plan, &counted))
+    let landed = voyage.begin(id, terms, armour).await?;
+    Ok(outcome(&voyage.plan, &landed))
 }
 
 /// The run to go on with.
@@ -161,8 +164,8 @@ async fn go_on(
         return Ok((String::new(), Ok(())));
     }
     events.stage(format!("Going on with run {} of {} UTC", run.id, run.began_at));
-    let counted = voyage.resume(run).await?;
-    Ok(outcome(&voyage.plan, &counted))
+    let landed = voyage.resume(run).await?;
+    Ok(outcome(&voyage.plan, &landed))
 }
 
 async fn voyage<'a>(
@@ -184,13 +187,17 @@ async fn voyage<'a>(
 }
 
 /// The counts for people, and what they say.
-fn outcome(plan: &Plan, counted: &[TableCount]) -> (String, Result<()>) {
-    let mut text = counts::render(counted);
-    let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
-    for line in counts::remarks(counted).into_iter().chain(plan.keyring.summary(&totals)) {
+fn outcome(plan: &Plan, landed: &Landed) -> (String, Result<()>) {
+    let mut text = counts::render(&landed.counted);
+    let totals: Vec<TableTotals> = landed.counted.iter().map(|count| count.totals.clone()).collect();
+    for line in counts::remarks(&landed.counted).into_iter().chain(plan.keyring.summary(&totals)) {
         text.push_str(&format!("  {line}\n"));
     }
-    (text, counts::verdict(counted))
+    let verdict = landed.verdict();
+    if verdict.is_ok() {
+        text.push_str(&format!("{}\n", landed.proof.summary()));
+    }
+    (text, verdict)
 }
 
 async fn dry_run(

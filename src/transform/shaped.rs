@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::census::Form;
+use crate::canonical::RowDigest;
 
 /// The outcome of one page. Reused from page to page by [`Shaped::clear`].
 #[derive(Debug, Default)]
@@ -37,6 +38,8 @@ pub struct TupleMark {
     pub end: usize,
     /// Row of the page, from 0.
     pub row: usize,
+    /// Its digest, once somebody has worked it out.
+    pub digest: RowDigest,
 }
 
 /// Why a row was left out on purpose.

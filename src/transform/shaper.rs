@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::canonical::RowDigest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::TableMapping;
 use crate::source::{CqlType, Page};
@@ -103,7 +104,7 @@ impl RowShaper {
             notes.clear();
             match self.tuple(&cells, page.read_at, &mut out.copy, &mut notes) {
                 Ok(()) => {
-                    out.tuples.push(TupleMark { end: out.copy.len(), row });
+                    out.tuples.push(TupleMark { end: out.copy.len(), row, digest: RowDigest::default() });
                     out.expiries.extend(notes.expiry);
                     for item in &self.secrets {
                         if let Some(value) = cells.get(*item).copied().flatten() {

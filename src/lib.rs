@@ -16,6 +16,7 @@
 //! sides are at the same migration) beside it. [`sstable`] reads Cassandra's files and knows nothing of the rest. [`estate`] builds synthetic Kong estates for the demo,
 //! the tests and the benchmarks; `kongferry` itself never writes to a source.
 
+pub mod canonical;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
-use crate::engine::migrate::{Hands, Voyage};
+use crate::engine::migrate::{Hands, Landed, Voyage};
 use crate::engine::plan::{Plan, PlanOptions};
 use crate::engine::preflight::Sides;
 use crate::engine::scan::{ScanOptions, scan};
@@ -26,7 +26,7 @@ use crate::report::run_directory::RunDirectory;
 use crate::report::table::{Align, TextTable, counted, grouped, spoken};
 use crate::schema_map::MapSet;
 use crate::target::armour::ServerResources;
-use crate::verify::counts::{self, TableCount};
+use crate::verify::counts;
 
 /// Rows that cannot be loaded are listed up to this number by a dry run.
 const LISTED_REJECTS: usize = 100;
@@ -84,7 +84,10 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     } else if args.join.is_some() {
         println!("Nothing of the run is open any more; the process that leads it counts both sides.");
     } else {
-        println!("Done in {}: the counts of both sides agree.", spoken(begun.elapsed()));
+        println!(
+            "Done in {}: the counts of both sides agree, and the target holds the very content that was read.",
+            spoken(begun.elapsed())
+        );
     }
     held
 }
@@ -134,8 +137,8 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<Outcome>
         }
     }
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
-    let counted = voyage.begin(id, terms, armour).await?;
-    Ok(outcome(&voyage, &counted))
+    let landed = voyage.begin(id, terms, armour).await?;
+    Ok(outcome(&voyage, &landed))
 }
 
 /// The run to go on with.
@@ -185,8 +188,8 @@ async fn go_on(
         return Ok(Outcome { text: String::new(), verdict: Ok(()), held: Ok(()) });
     }
     events.stage(format!("Going on with run {} of {} UTC", run.id, run.began_at));
-    let counted = voyage.resume(run).await?;
-    Ok(outcome(&voyage, &counted))
+    let landed = voyage.resume(run).await?;
+    Ok(outcome(&voyage, &landed))
 }
 
 async fn voyage<'a>(
@@ -208,14 +211,19 @@ async fn voyage<'a>(
 }
 
 /// The counts for people, and what they say.
-fn outcome(voyage: &Voyage, counted: &[TableCount]) -> Outcome {
+fn outcome(voyage: &Voyage, landed: &Landed) -> Outcome {
+    let counted = &landed.counted;
     let mut text = counts::render(counted);
     let totals: Vec<TableTotals> = counted.iter().map(|count| count.totals.clone()).collect();
     let lines = counts::remarks(counted).into_iter().chain(voyage.plan.keyring.summary(&totals));
     for line in lines.chain(voyage.sides.source.remarks()) {
         text.push_str(&format!("  {line}\n"));
     }
-    Outcome { text, verdict: counts::verdict(counted), held: counts::nothing_held(counted) }
+    let verdict = landed.verdict();
+    if verdict.is_ok() {
+        text.push_str(&format!("{}\n", landed.proof.summary()));
+    }
+    Outcome { text, verdict, held: counts::nothing_held(counted) }
 }
 
 async fn dry_run(

@@ -11,10 +11,12 @@ use super::preflight::Sides;
 use super::tasks::tasks;
 use super::totals::TableTotals;
 use super::workers::Stop;
+use crate::canonical::ContentSum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Guard, Lane, Ledger, Run, RunState, TableAccounts, Terms};
 use crate::target::armour::{Armour, Resources};
 use crate::verify::counts::{self, Basis, TableCount};
+use crate::verify::proof::{Proof, prove};
 
 /// How many work on a run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,26 @@ pub struct Hands {
     pub loaders: usize,
     /// Indexes and constraints that are built at the same time.
     pub settlers: usize,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Landed {
+    /// The counts of both sides.
+    pub counted: Vec<TableCount>,
+    /// The content of the target, compared with what was sent.
+    pub proof: Proof,
+}
+
+impl Landed {
+    /// Whether both sides hold the same.
+    ///
+    /// # Errors
+    /// `Difference`, with the tables that differ.
+    pub fn verdict(&self) -> Result<()> {
+        counts::verdict(&self.counted)?;
+        self.proof.verdict()
+    }
 }
 
 /// What a run needs besides both servers.
@@ -46,7 +68,7 @@ impl Voyage<'_> {
     ///
     /// # Errors
     /// The first failure. What was committed stays on the target, each task whole, and the run can be resumed or undone.
-    pub async fn begin(&self, id: Uuid, terms: Terms, armour: Option<Armour>) -> Result<Vec<TableCount>> {
+    pub async fn begin(&self, id: Uuid, terms: Terms, armour: Option<Armour>) -> Result<Landed> {
         let guard = Guard::alone(&self.sides.target).await?;
         let tasks = tasks(&self.plan, &self.sides.catalog, armour.as_ref());
         let ledger = Ledger::begin(&self.sides.target, id, &terms, armour.as_ref(), &tasks)
@@ -59,7 +81,7 @@ impl Voyage<'_> {
     }
 
     /// Goes on with a run where it stands.
-    pub async fn resume(&self, run: Run) -> Result<Vec<TableCount>> {
+    pub async fn resume(&self, run: Run) -> Result<Landed> {
         let guard = Guard::shared(&self.sides.target).await?;
         let ledger = Ledger::new(self.sides.target.clone(), run.id);
         let counted = self.finish(ledger, run.terms.started, run.armour.map(Arc::new)).await;
@@ -76,12 +98,7 @@ impl Voyage<'_> {
         worked
     }
 
-    async fn finish(
-        &self,
-        ledger: Ledger,
-        started: i64,
-        armour: Option<Arc<Armour>>,
-    ) -> Result<Vec<TableCount>> {
+    async fn finish(&self, ledger: Ledger, started: i64, armour: Option<Arc<Armour>>) -> Result<Landed> {
         self.work(&ledger, started, armour).await?;
         let totals = self.totals(&ledger).await?;
         self.events.stage("Counting both sides");
@@ -92,12 +109,30 @@ impl Voyage<'_> {
         }
         let counted =
             counts::compare(&self.sides.target, &self.plan, &totals, &accounts, Basis::Ledger).await?;
-        if counts::verdict(&counted).is_ok() {
+        self.events.stage("Reading the target back and comparing it with what was sent");
+        let expected = self.expected(&ledger, &totals).await?;
+        let streams = self.hands.loaders;
+        let proof = prove(&self.sides.target, &self.plan, &expected, started, streams, self.stop).await?;
+        let landed = Landed { counted, proof };
+        if landed.verdict().is_ok() {
             let mut transaction = self.sides.target.begin().await?;
             ledger.end(&mut transaction, RunState::Done).await?;
             transaction.commit().await?;
         }
-        Ok(counted)
+        Ok(landed)
+    }
+
+    /// What the ledger says that the target holds, by position of the table in the plan: the rows that were sent, and every
+    /// change since.
+    async fn expected(&self, ledger: &Ledger, totals: &[TableTotals]) -> Result<Vec<ContentSum>> {
+        let mut expected: Vec<ContentSum> = totals.iter().map(|totals| totals.content.clone()).collect();
+        for (name, change) in ledger.content_changes().await? {
+            let position = self.plan.tables.iter().position(|table| table.table == name);
+            if let Some(sum) = position.and_then(|position| expected.get_mut(position)) {
+                sum.merge(&change);
+            }
+        }
+        Ok(expected)
     }
 
     async fn work(&self, ledger: &Ledger, started: i64, armour: Option<Arc<Armour>>) -> Result<()> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::kept_cells::KeptTable;
 use super::keyring::Keyring;
+use crate::canonical::{Collection, FormColumn, RowForm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::police::CacheKeyForm;
 use crate::policy::Policies;
 use crate::schema_map::decide::{Decided, Decision};
-use crate::schema_map::{Origin, Production, Sequence, TableMapping};
-use crate::source::{Cut, PageSizing, Selection, Source, Split};
+use crate::schema_map::{Origin, Output, Production, Sequence, TableMapping};
+use crate::source::{CqlType, Cut, PageSizing, Selection, Source, Split};
 use crate::target;
 use crate::target::levels::load_levels;
 use crate::transform::{RowShaper, ShaperContext};
@@ -61,6 +62,8 @@ pub struct TablePlan {
     pub shaper: Arc<RowShaper>,
     /// What describes the cells of a row in quarantine.
     pub origin_of_cells: Arc<str>,
+    /// How a tuple is digested.
+    pub form: Arc<RowForm>,
     /// Target columns in COPY order.
     pub columns: Vec<String>,
     /// Sequences behind written columns.
@@ -164,6 +167,7 @@ impl Plan {
             let origin_of_cells = KeptTable::of(described, &mapping.selection, context).to_json()?.into();
             let splits = source.splits(described, options.cut()).await?;
             let estimate = source.estimate(described).await;
+            let expiry_column = expiry_column(&mapping);
             tables.push(TablePlan {
                 position: 0,
                 level: levels
@@ -176,13 +180,10 @@ impl Plan {
                 one_statement: watched(&mapping.table),
                 shaper,
                 origin_of_cells,
-                columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
-                expiry_column: mapping
-                    .outputs
-                    .iter()
-                    .find(|output| matches!(output.from, Production::ExpiresAt { .. }))
-                    .map(|output| output.column.clone()),
                 cache_key: CacheKeyForm::of(&mapping),
+                form: Arc::new(row_form(&mapping, expiry_column.as_deref())),
+                columns: mapping.outputs.iter().map(|output| output.column.clone()).collect(),
+                expiry_column,
                 splits,
                 estimate,
                 sizing: Arc::new(PageSizing::new(options.page_bytes())),
@@ -218,5 +219,39 @@ impl Plan {
     /// Tables by foreign-key level, lowest first.
     pub fn levels(&self) -> impl Iterator<Item = &[Arc<TablePlan>]> {
         self.tables.chunk_by(|a, b| a.level == b.level)
+    }
+}
+
+/// Target column that holds the instant of expiry.
+fn expiry_column(mapping: &TableMapping) -> Option<String> {
+    let expires = |output: &&Output| matches!(output.from, Production::ExpiresAt { .. });
+    mapping.outputs.iter().find(expires).map(|output| output.column.clone())
+}
+
+/// How the tuples of a mapping are digested.
+fn row_form(mapping: &TableMapping, expiry: Option<&str>) -> RowForm {
+    let columns: Vec<FormColumn<'_>> = mapping
+        .outputs
+        .iter()
+        .map(|output| FormColumn {
+            name: &output.column,
+            ty: &output.ty,
+            collection: match output.from {
+                Production::Copy { item } | Production::Default { item: Some(item), .. } => {
+                    mapping.types.get(item).and_then(collection)
+                }
+                _ => None,
+            },
+        })
+        .collect();
+    RowForm::new(&mapping.table, &columns, expiry)
+}
+
+/// Cassandra stores no empty collection: it is NULL.
+fn collection(ty: &CqlType) -> Option<Collection> {
+    match ty {
+        CqlType::Set(_) => Some(Collection::Set),
+        CqlType::List(_) | CqlType::Map(..) => Some(Collection::Other),
+        _ => None,
     }
 }

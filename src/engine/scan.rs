@@ -64,7 +64,7 @@ async fn scan_piece(
     let plan = &piece.plan;
     let mut totals = TableTotals::default();
     for split in &piece.splits {
-        let mut pages = ShapedPages::open(source, plan, split).await?;
+        let mut pages = ShapedPages::open(source, plan, split).await?.without_digests();
         while let Some((_, shaped)) = pages.next().await? {
             stop.check()?;
             totals.add_page(&shaped, &plan.selection, options.started);

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::hold::{Holding, Quarantine};
 use super::load::Loading;
-use super::shaping::ShapedPages;
+use super::shaping::{ShapedPages, digest};
 use super::totals::TableTotals;
 use super::workers::Piece;
 use crate::error::{Error, ErrorKind, Result};
@@ -152,6 +152,7 @@ impl Sifting<'_> {
             let without = |row: usize| !by_row.contains_key(&row);
             let mut rest = Shaped::default();
             plan.shaper.shape_where(page, &mut rest, without)?;
+            digest(&plan.form, &mut rest)?;
             drop(by_row);
             *shaped = rest;
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canonical::ContentSum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Class;
 use crate::source::{SelectItem, Selection};
@@ -13,7 +14,7 @@ use crate::transform::{Repair, Shaped};
 /// Seconds ahead of the run's start within which expiry instants are kept one by one. Rows that expire while a run lasts
 /// may vanish from the target at any moment (Kong's clean-up, and the expiry triggers of 3.3), so counts compare only what
 /// is alive at a common instant; a run that lasts longer than this compares rows by "expires or not" no more exactly.
-const EXPIRY_HORIZON_SECONDS: i64 = 2 * 86_400;
+pub const EXPIRY_HORIZON_SECONDS: i64 = 2 * 86_400;
 
 /// Rows of one table, or of a part of it. Mergeable in any order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct TableTotals {
     pub forms: BTreeMap<(String, Form), u64>,
     /// Loaded ciphertexts of Enterprise's keyring, by the id of their key.
     pub ciphertexts: BTreeMap<String, u64>,
+    /// Digests of the tuples, where they were worked out.
+    pub content: ContentSum,
     /// Tuples by their instant of expiry (seconds since 1970), where it lies within the horizon.
     expiring: BTreeMap<i64, u64>,
 }
@@ -67,6 +70,9 @@ impl TableTotals {
         for (key, values) in &shaped.ciphertexts {
             *self.ciphertexts.entry(key.clone()).or_default() += values;
         }
+        for tuple in &shaped.tuples {
+            self.content.add(tuple.digest, run_started + EXPIRY_HORIZON_SECONDS);
+        }
         for instant in &shaped.expiries {
             if *instant <= run_started + EXPIRY_HORIZON_SECONDS {
                 *self.expiring.entry(*instant).or_default() += 1;
@@ -94,6 +100,7 @@ impl TableTotals {
         for (key, values) in other.ciphertexts {
             *self.ciphertexts.entry(key).or_default() += values;
         }
+        self.content.merge(&other.content);
         for (instant, rows) in other.expiring {
             *self.expiring.entry(instant).or_default() += rows;
         }
@@ -183,6 +190,7 @@ mod pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::{Digest, RowDigest};
     use crate::transform::TupleMark;
 
     fn nothing() -> Selection {
@@ -191,7 +199,12 @@ mod tests {
 
     fn page(expiries: &[i64]) -> Shaped {
         let mut shaped = Shaped { read: 3, expiries: expiries.to_vec(), ..Shaped::default() };
-        shaped.tuples = vec![TupleMark { end: 10, row: 0 }, TupleMark { end: 20, row: 2 }];
+        let mark = |end, row, digest| TupleMark {
+            end,
+            row,
+            digest: RowDigest { digest: Digest(digest), expires: expiries.get(row).copied() },
+        };
+        shaped.tuples = vec![mark(10, 0, 3), mark(20, 2, u128::MAX)];
         shaped.skipped[0] = 1;
         shaped
     }
@@ -206,6 +219,7 @@ mod tests {
         two.merge(one);
         assert_eq!(left, two);
         assert!(left.conserved());
+        assert_eq!((left.content.rows, left.content.digest), (4, Digest(4)));
         assert_eq!((left.alive_after(99), left.alive_after(100), left.alive_after(200)), (4, 2, 1));
     }
 

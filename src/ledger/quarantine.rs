@@ -5,10 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::schema::SCHEMA;
-use super::{Ledger, to_json};
+use super::{Ledger, to_json, unexpected, unreadable};
+use crate::canonical::ContentSum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Class;
-use crate::target::LoadTransaction;
+use crate::target::{LoadTransaction, failure};
 
 /// Columns of `kongferry.quarantine` in the order of a tuple.
 const COLUMNS: [&str; 11] = [
@@ -112,7 +113,7 @@ impl Ledger {
     }
 
     /// Writes a signed line: loaded rows were changed, taken away (negative) or added after their split was done, in the
-    /// transaction that does it. `digest` is what this adds to the digest of the table.
+    /// transaction that does it. `digest` is what this adds to the content of the table, a [`ContentSum`] as text.
     pub async fn changed(
         &self,
         transaction: &mut LoadTransaction,
@@ -132,6 +133,30 @@ impl Ledger {
             )
             .await
             .map(drop)
+    }
+}
+
+impl Ledger {
+    /// What the signed lines of the run add to the content of the tables, line by line.
+    pub async fn content_changes(&self) -> Result<Vec<(String, ContentSum)>> {
+        let what = "read the changes in the ledger";
+        let sql = "SELECT table_name, rows, digest FROM kongferry.change WHERE run = $1 ORDER BY place";
+        let client = self.target.client().await?;
+        let rows = client.query(sql, &[&self.run]).await;
+        rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))?
+            .iter()
+            .map(|row| {
+                let read =
+                    || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+                let (table, rows, digest): (String, i64, Option<String>) =
+                    read().map_err(|_| unexpected(what))?;
+                let sum: ContentSum = match digest {
+                    Some(text) => text.parse().map_err(|_| unreadable("the digest of a change"))?,
+                    None => ContentSum::of_rows(rows),
+                };
+                Ok((table, sum))
+            })
+            .collect()
     }
 }
 

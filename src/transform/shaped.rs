@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Class;
 
 use super::census::Form;
+use crate::canonical::RowDigest;
 
 /// The outcome of one page. Reused from page to page by [`Shaped::clear`].
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub struct TupleMark {
     pub end: usize,
     /// Row of the page, from 0.
     pub row: usize,
+    /// Its digest, once somebody has worked it out.
+    pub digest: RowDigest,
 }
 
 /// A value that was repaired without loss.

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::canonical::RowDigest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Class, Policies, Policy};
 use crate::schema_map::TableMapping;
@@ -126,7 +127,7 @@ impl RowShaper {
             };
             match outcome {
                 Ok(()) => {
-                    out.tuples.push(TupleMark { end: out.copy.len(), row });
+                    out.tuples.push(TupleMark { end: out.copy.len(), row, digest: RowDigest::default() });
                     out.expiries.extend(notes.expiry);
                     for item in &self.secrets {
                         if let Some(value) = cells.get(*item).copied().flatten() {

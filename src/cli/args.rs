@@ -232,7 +232,13 @@ impl ReadingArgs {
     /// Options for the plan.
     pub fn plan_options(&self, shifted: bool) -> PlanOptions {
         let memory_bytes = usize::try_from(self.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        PlanOptions { workers: self.workers(), memory_bytes, shifted, keep_constraints: false, policies: Policies::default() }
+        PlanOptions {
+            workers: self.workers(),
+            memory_bytes,
+            shifted,
+            keep_constraints: false,
+            policies: Policies::default(),
+        }
     }
 }
 
@@ -274,7 +280,8 @@ impl LoadingArgs {
 
     /// What becomes of rows without a parent, where somebody said so in the option of its own.
     pub fn on_orphan(&self) -> Result<Option<PolicyChoice>> {
-        let parsed = self.on_orphan.as_ref().map(|policy| format!("{}={policy}", Class::MissingParent).parse());
+        let parsed =
+            self.on_orphan.as_ref().map(|policy| format!("{}={policy}", Class::MissingParent).parse());
         parsed.transpose().map_err(|why: String| Error::new(ErrorKind::Usage, why))
     }
 

@@ -12,7 +12,7 @@ use super::workers::Piece;
 use super::{seed, settle, sift, tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Postponed, Task, Work};
-use crate::police::{self, Beat, Precinct};
+use crate::police::{self, Precinct};
 use crate::source::Split;
 use crate::target::armour::Step;
 use crate::target::identifier::qualified;
@@ -33,17 +33,19 @@ const BEFORE_LOAD: &str = "kongferry_load";
 ///
 /// # Errors
 /// The transaction is rolled back, and nothing of the task stays.
-pub async fn perform(
-    crew: &Crew,
-    mut transaction: LoadTransaction,
-    task: &Task,
-) -> Result<Performed> {
+pub async fn perform(crew: &Crew, mut transaction: LoadTransaction, task: &Task) -> Result<Performed> {
     let mut totals = TableTotals::default();
     match &task.work {
         Work::Seed => {
             let (sides, archive) = (&crew.sides, crew.ledger.archive());
-            let (transaction, totals) =
-                seed::seed(loading(crew, Quarantine::Closed), &sides.catalog, &crew.plan, transaction, archive).await?;
+            let (transaction, totals) = seed::seed(
+                loading(crew, Quarantine::Closed),
+                &sides.catalog,
+                &crew.plan,
+                transaction,
+                archive,
+            )
+            .await?;
             return Ok(Performed::Done(transaction, totals));
         }
         Work::Copy(splits) => {
@@ -57,14 +59,12 @@ pub async fn perform(
             crew.ledger.set_armed(&mut transaction, false).await?;
             crew.events.stage(format!("Copying {} tables", crew.plan.tables.len()));
         }
-        Work::Restore(step) => {
-            match restore(crew, &mut transaction, step).await {
-                Err(error) if error.kind() == ErrorKind::Row => {
-                    return postpone(crew, transaction, task, error).await;
-                }
-                outcome => outcome?,
+        Work::Restore(step) => match restore(crew, &mut transaction, step).await {
+            Err(error) if error.kind() == ErrorKind::Row => {
+                return postpone(crew, transaction, task, error).await;
             }
-        }
+            outcome => outcome?,
+        },
         Work::Police => police(crew, &mut transaction, task).await?,
         Work::Tags => {
             let table = table_of(task)?;
@@ -166,13 +166,13 @@ async fn postpone(
 /// Repairs rows that break keys, or takes them away.
 async fn police(crew: &Crew, transaction: &mut LoadTransaction, task: &Task) -> Result<()> {
     crew.events.stage("Rows break keys: looking for them in all tables");
-    let beat = |table: &Arc<TablePlan>| Beat { table: table.table.clone(), cache_key: table.cache_key.clone() };
     let stop = || crew.stop.check();
     let precinct = Precinct {
         armour: armour_of(crew)?,
         catalog: &crew.sides.catalog,
-        beats: crew.plan.tables.iter().map(beat).collect(),
+        beats: crew.plan.tables.clone(),
         memory: crew.resources.memory,
+        started: crew.started,
         stop: &stop,
     };
     for line in police::police(transaction, &crew.ledger, task.id, precinct).await? {

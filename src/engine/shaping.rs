@@ -78,4 +78,3 @@ pub(super) fn digest(form: &RowForm, shaped: &mut Shaped) -> Result<()> {
     }
     Ok(())
 }
-

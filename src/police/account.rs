@@ -1,8 +1,10 @@
 //! What policing changes, in the ledger.
 
 use super::Police;
-use crate::error::Result;
+use crate::canonical::ContentSum;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Why;
+use crate::verify::proof::content_of;
 
 /// What happens to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(super) enum Step {
 }
 
 impl Police<'_> {
-    /// Writes a signed line for `rows` of `table`, which `selection` selects as they stand now: a query that gives whole rows.
+    /// Writes a signed line for `rows` of `table`, those that satisfy `condition`, an SQL expression over `t`, as they stand now.
     /// To be called before rows go and after they came.
     pub(super) async fn account(
         &mut self,
@@ -22,19 +24,21 @@ impl Police<'_> {
         why: Why,
         step: Step,
         rows: u64,
-        selection: &str,
+        condition: &str,
     ) -> Result<()> {
-        let digest = self.digest(table, selection).await?;
+        let Some(beat) = self.beats.iter().find(|beat| beat.table == table).cloned() else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("{table} is not policed, and rows of it changed"),
+            ));
+        };
+        let content = content_of(self.transaction, &beat, Some(condition), self.started).await?;
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let signed = if step == Step::Go { -rows } else { rows };
-        self.ledger
-            .changed(self.transaction, Some(self.task), table, why, signed, digest.as_deref())
-            .await
-    }
-
-    /// The sum of the digests of the rows that `selection` gives. The one place where it is computed.
-    #[allow(clippy::unused_async, clippy::unnecessary_wraps)]
-    async fn digest(&mut self, _table: &str, _selection: &str) -> Result<Option<String>> {
-        Ok(None)
+        let (rows, content) = match step {
+            Step::Go => (-rows, ContentSum::default().minus(&content)),
+            Step::Come => (rows, content),
+        };
+        let digest = content.to_string();
+        self.ledger.changed(self.transaction, Some(self.task), table, why, rows, Some(&digest)).await
     }
 }

@@ -26,7 +26,9 @@ pub use workspaces::CacheKeyForm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
+use crate::engine::plan::TablePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Orders};
 use crate::policy::{Class, Keep, Policy};
@@ -53,15 +55,6 @@ const MARKED: &str = "
         UNIQUE (table_name, at)) ON COMMIT DROP;
     CREATE TEMPORARY TABLE kongferry_failed (rule text) ON COMMIT DROP;";
 
-/// A table of the run, with what policing needs of it.
-#[derive(Debug, Clone)]
-pub struct Beat {
-    /// Its name.
-    pub table: String,
-    /// Its stored cache key and what that is made of, where the map knows.
-    pub cache_key: Option<CacheKeyForm>,
-}
-
 /// Who polices the rows of a run.
 pub struct Police<'a> {
     /// The transaction of the task.
@@ -75,13 +68,15 @@ pub struct Police<'a> {
     /// Columns of the tables.
     catalog: &'a Catalog,
     /// Tables to be policed, parents first.
-    beats: Vec<Beat>,
+    beats: Vec<Arc<TablePlan>>,
     /// Whether the source's workspaces were copied.
     with_workspaces: bool,
     /// What becomes of what is found.
     orders: Orders,
     /// Rows by table and what became of them.
     findings: BTreeMap<(String, Finding), u64>,
+    /// The run's start in seconds since 1970.
+    started: i64,
     /// Whether somebody asked to end.
     stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -110,9 +105,11 @@ pub struct Precinct<'a> {
     /// The target's tables as they were before the run.
     pub catalog: &'a Catalog,
     /// Tables of the run, parents first.
-    pub beats: Vec<Beat>,
+    pub beats: Vec<Arc<TablePlan>>,
     /// Memory for one index build, in bytes.
     pub memory: u64,
+    /// The run's start in seconds since 1970.
+    pub started: i64,
     /// Fails when somebody asked to end.
     pub stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -127,14 +124,25 @@ pub async fn police(
     task: i32,
     precinct: Precinct<'_>,
 ) -> Result<Vec<String>> {
-    let Precinct { armour, catalog, beats, memory, stop } = precinct;
+    let Precinct { armour, catalog, beats, memory, started, stop } = precinct;
     let with_workspaces = beats.iter().any(|beat| beat.table == WORKSPACES);
     let beats = beats.into_iter().filter(|beat| armour.tables.contains_key(&beat.table)).collect();
     ledger.be_alone(transaction, task).await?;
     let orders = ledger.orders(transaction).await?;
     let findings = BTreeMap::new();
-    let mut police =
-        Police { transaction, ledger, task, armour, catalog, beats, with_workspaces, orders, findings, stop };
+    let mut police = Police {
+        transaction,
+        ledger,
+        task,
+        armour,
+        catalog,
+        beats,
+        with_workspaces,
+        orders,
+        findings,
+        started,
+        stop,
+    };
     police.begin(memory).await?;
     for _ in 0..PASSES {
         let mut changed = police.move_to_parents().await?;
@@ -145,9 +153,12 @@ pub async fn police(
             return Ok(police.told());
         }
     }
-    Err(Error::new(ErrorKind::Row, format!("after {PASSES} rounds of policing, rows still change each other"))
-        .because("tables refer to each other in a circle, and their rows lie in different workspaces")
-        .remedy("correct the ws_id of these rows on the source, then `kongferry undo` and begin anew"))
+    Err(Error::new(
+        ErrorKind::Row,
+        format!("after {PASSES} rounds of policing, rows still change each other"),
+    )
+    .because("tables refer to each other in a circle, and their rows lie in different workspaces")
+    .remedy("correct the ws_id of these rows on the source, then `kongferry undo` and begin anew"))
 }
 
 impl Police<'_> {
@@ -268,7 +279,9 @@ impl Police<'_> {
             marked.iter().skip(1).map(|(table, rows)| format!("{table}: {}", grouped(*rows))).collect();
         let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
         let option = match class {
-            Class::MissingParent => "with `--on-orphan quarantine`, `kongferry migrate --resume` puts them into quarantine; or",
+            Class::MissingParent => {
+                "with `--on-orphan quarantine`, `kongferry migrate --resume` puts them into quarantine; or"
+            }
             _ => "",
         };
         Ok(Error::new(ErrorKind::Row, format!("{table}: {} of class {class}, whose policy is to fail", counted(rows, "row")))

@@ -121,9 +121,8 @@ fn quiet_instant(totals: &[TableTotals], from: i64) -> i64 {
 
 /// The counts as a table for people.
 pub fn render(counts: &[TableCount]) -> String {
-    let quarantined = |count: &TableCount| {
-        count.totals.quarantined_rows() + count.accounts.taken(Why::Quarantined)
-    };
+    let quarantined =
+        |count: &TableCount| count.totals.quarantined_rows() + count.accounts.taken(Why::Quarantined);
     let any_quarantined = counts.iter().any(|count| quarantined(count) > 0);
     let mut header = vec![("table", Align::Left), ("read", Align::Right), ("skipped", Align::Right)];
     if any_quarantined {
@@ -176,7 +175,9 @@ pub fn remarks(counts: &[TableCount]) -> Vec<String> {
             lines.push(match why {
                 // They are told among what is skipped and held.
                 Why::Quarantined => continue,
-                Why::Skipped => format!("{}: {} left behind after the load", count.table, counted(change.removed, "row")),
+                Why::Skipped => {
+                    format!("{}: {} left behind after the load", count.table, counted(change.removed, "row"))
+                }
                 Why::Repaired => format!("{}: {came} moved to the workspace of their parents", count.table),
                 Why::Retried => format!("{}: {came} loaded from quarantine", count.table),
                 Why::ReadAgain => format!("{}: {came} read again from the source", count.table),

@@ -20,6 +20,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod estate;
+mod failpoint;
 pub mod ledger;
 pub mod policy;
 pub mod report;

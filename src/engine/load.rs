@@ -92,6 +92,7 @@ async fn send(
     let mut next = first;
     while let Some(bytes) = next {
         copy.send(bytes).await.map_err(|failure| Failure::of_copy(failure.error))?;
+        crate::failpoint::pass("copy", "page");
         next = tuples.next().await?;
     }
     let accepted = copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;

@@ -6,12 +6,14 @@ use uuid::Uuid;
 
 use super::crew::Crew;
 use super::events::{Event, Events};
+use super::lookout::Noticed;
 use super::plan::Plan;
 use super::preflight::Sides;
 use super::tasks::tasks;
 use super::totals::TableTotals;
-use super::workers::Stop;
+use super::workers::{GIVING_UP, Stop};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::ledger::{Guard, Lane, Ledger, Run, RunState, Terms};
 use crate::target::armour::{Armour, Resources};
 use crate::verify::counts::{self, TableCount};
@@ -39,6 +41,8 @@ pub struct Voyage<'a> {
     pub stop: &'a Stop,
     /// Who is told.
     pub events: &'a Events,
+    /// What happened meanwhile that belongs into the result.
+    pub noticed: Noticed,
 }
 
 impl Voyage<'_> {
@@ -83,13 +87,20 @@ impl Voyage<'_> {
         armour: Option<Arc<Armour>>,
     ) -> Result<Vec<TableCount>> {
         self.work(&ledger, started, armour).await?;
-        let totals = self.totals(&ledger).await?;
+        self.stop.bound(GIVING_UP, self.end(&ledger)).await.map_err(left_behind)
+    }
+
+    async fn end(&self, ledger: &Ledger) -> Result<Vec<TableCount>> {
+        let totals = self.totals(ledger).await?;
         self.events.stage("Counting both sides");
         let counted = counts::compare(&self.sides.target, &self.plan, &totals, true).await?;
         if counts::verdict(&counted).is_ok() {
+            failpoint::pass("run", "counted");
             let mut transaction = self.sides.target.begin().await?;
             ledger.end(&mut transaction, RunState::Done).await?;
+            failpoint::pass("run", "noted");
             transaction.commit().await?;
+            failpoint::pass("run", "done");
         }
         Ok(counted)
     }
@@ -109,6 +120,7 @@ impl Voyage<'_> {
             stop: self.stop.clone(),
             events: self.events.clone(),
             worker: worker_name().into(),
+            noticed: self.noticed.clone(),
         };
         let Err(failure) = crew.work(self.hands.loaders, self.hands.settlers).await else { return Ok(()) };
         if failure.kind() == ErrorKind::Preflight {

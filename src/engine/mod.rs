@@ -11,6 +11,7 @@ pub mod events;
 pub mod evidence;
 pub mod keyring;
 pub mod load;
+pub mod lookout;
 pub mod migrate;
 pub mod perform;
 pub mod plan;

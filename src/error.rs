@@ -88,6 +88,13 @@ impl Error {
         self
     }
 
+    /// Adds what the user should do next, where nothing is known yet.
+    #[must_use]
+    pub fn remedy_if_none(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy.get_or_insert_with(|| remedy.into());
+        self
+    }
+
     /// Adds a further thing to do, after those there are.
     #[must_use]
     pub fn and_remedy(mut self, remedy: impl AsRef<str>) -> Self {

@@ -22,6 +22,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod estate;
+mod failpoint;
 pub mod ledger;
 pub mod police;
 pub mod policy;

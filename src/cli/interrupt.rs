@@ -11,8 +11,8 @@ pub fn watch() -> Stop {
     let asked = stop.clone();
     tokio::spawn(async move {
         signal().await;
-        asked.ask();
-        eprintln!("interrupted: rolling back what is open; once more ends at once");
+        asked.interrupt();
+        eprintln!("interrupted: ending within ten seconds, what is open is rolled back; once more ends at once");
         signal().await;
         std::process::exit(INTERRUPTED);
     });

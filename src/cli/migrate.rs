@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
+use crate::engine::lookout::Noticed;
 use crate::engine::migrate::{Hands, Landed, Voyage};
 use crate::engine::plan::{Plan, PlanOptions};
 use crate::engine::preflight::Sides;
 use crate::engine::scan::{ScanOptions, scan};
 use crate::engine::terms;
 use crate::engine::totals::TableTotals;
-use crate::engine::workers::Stop;
+use crate::engine::workers::{FINISHING, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Run, RunState};
 use crate::policy::{Class, Policies, Policy};
@@ -30,6 +32,9 @@ use crate::verify::counts;
 
 /// Rows that cannot be loaded are listed up to this number by a dry run.
 const LISTED_REJECTS: usize = 100;
+
+/// When everything is given up after an interruption, wherever the run is: later than those who work give up, who know more.
+const LAST_MOMENT: Duration = Duration::from_secs(8);
 
 /// Copy the estate from Cassandra to PostgreSQL and count both sides.
 ///
@@ -68,7 +73,15 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
     let stop = interrupt::watch();
     let begun = Instant::now();
-    let outcome = go(&args, &stop, &events).await;
+    let outcome = stop.bound(LAST_MOMENT, go(&args, &stop, &events)).await.map_err(|failure| {
+        match failure.kind() {
+            ErrorKind::Interrupted => failure.remedy_if_none(
+                "`kongferry status` shows whether a run has begun on the target; if so, `kongferry migrate --resume` goes on from \
+                 there and `kongferry undo` goes back. Otherwise nothing was changed",
+            ),
+            _ => failure,
+        }
+    });
     drop(events);
     observer.finish();
     let Outcome { text, verdict, held } = outcome?;
@@ -107,6 +120,7 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<Outcome>
     let maps = args.tables.maps()?;
     let (sides, builds) =
         sides::open_to_load(&args.connections, &args.reading, &args.loading, events).await?;
+    let _canceller = Canceller::of(&sides, stop);
     let options = PlanOptions {
         keep_constraints: args.loading.keep_constraints,
         policies: args.loading.policies()?,
@@ -139,6 +153,25 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<Outcome>
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     let landed = voyage.begin(id, terms, armour).await?;
     Ok(outcome(&voyage, &landed))
+}
+
+/// Cancels what is under way on the target a while after an interruption, as long as it lives.
+struct Canceller(JoinHandle<()>);
+
+impl Canceller {
+    fn of(sides: &Sides, stop: &Stop) -> Self {
+        let (target, stop) = (sides.target.clone(), stop.clone());
+        Self(tokio::spawn(async move {
+            stop.interrupted_for(FINISHING).await;
+            target.cancel_all().await;
+        }))
+    }
+}
+
+impl Drop for Canceller {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The run to go on with.
@@ -181,6 +214,7 @@ async fn go_on(
         .decide(args.loading.on_duplicate, args.loading.on_orphan()?)
         .await
         .map_err(Error::before_writing)?;
+    sides.tell_other_sessions(events).await.map_err(Error::before_writing)?;
     let voyage = voyage(args, (&sides, builds), plan, stop, events).await?;
     if args.join.is_some() {
         events.stage(format!("Joining run {}", run.id));
@@ -207,6 +241,7 @@ async fn voyage<'a>(
         resources: server.share(builds),
         stop,
         events,
+        noticed: Noticed::default(),
     })
 }
 
@@ -218,6 +253,9 @@ fn outcome(voyage: &Voyage, landed: &Landed) -> Outcome {
     let lines = counts::remarks(counted).into_iter().chain(voyage.plan.keyring.summary(&totals));
     for line in lines.chain(voyage.sides.source.remarks()) {
         text.push_str(&format!("  {line}\n"));
+    }
+    for line in voyage.noticed.lines() {
+        text.push_str(&format!("  while the run worked: {line}\n"));
     }
     let verdict = landed.verdict();
     if verdict.is_ok() {

@@ -13,6 +13,8 @@ mod status;
 mod target_only;
 mod verify;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -87,13 +89,13 @@ fn log_to_stderr() {
 }
 
 fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Error::new(ErrorKind::Internal, "cannot start the asynchronous runtime").because(error.kind())
-        })?
-        .block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Error::new(ErrorKind::Internal, "cannot start the asynchronous runtime").because(error.kind())
+    })?;
+    let outcome = runtime.block_on(work);
+    // A host name that is being looked up would be waited for.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
 }
 
 #[cfg(test)]

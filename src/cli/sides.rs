@@ -87,7 +87,9 @@ async fn cluster(source: SourceSettings, reading: &ReadingArgs, events: &Events)
         None => crate::source::cluster::Consistency::default(),
     };
     let events = events.clone();
+    let defaults = ClusterConfig::default();
     let config = ClusterConfig {
+        request_timeout: source.request_timeout.unwrap_or(defaults.request_timeout),
         contact_points: source.contact_points,
         keyspace: source.keyspace,
         username: source.user,
@@ -98,7 +100,7 @@ async fn cluster(source: SourceSettings, reading: &ReadingArgs, events: &Events)
         pages_per_node: NonZeroUsize::new(reading.workers()).unwrap_or(NonZeroUsize::MIN),
         rows_per_second: reading.rows_per_second(),
         remarks: Remarks::to(move |remark| events.notice(remark)),
-        ..ClusterConfig::default()
+        ..defaults
     };
     Cluster::connect(&config).await
 }

@@ -1,5 +1,7 @@
 //! `cassandra://user:password@host1,host2:9042/keyspace?consistency=local_quorum&datacenter=dc1`.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::{decoded, password};
@@ -25,6 +27,8 @@ pub struct SourceSettings {
     pub consistency: Option<String>,
     /// Data centre whose nodes are read.
     pub datacenter: Option<String>,
+    /// How long one page may take, `None` for the default.
+    pub request_timeout: Option<Duration>,
 }
 
 impl SourceSettings {
@@ -80,14 +84,21 @@ fn parse(url: &str) -> Result<SourceSettings> {
         password: password.map(Into::into),
         consistency: None,
         datacenter: None,
+        request_timeout: None,
     };
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match key.as_ref() {
             "consistency" => settings.consistency = Some(value.into_owned()),
             "datacenter" | "dc" => settings.datacenter = Some(value.into_owned()),
+            "request_timeout" => {
+                let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
+                let seconds =
+                    seconds.ok_or_else(|| unusable("request_timeout is no number of seconds"))?;
+                settings.request_timeout = Some(Duration::from_secs(seconds));
+            }
             other => {
                 return Err(unusable(&format!(
-                    "unknown parameter `{other}`; known are consistency and datacenter"
+                    "unknown parameter `{other}`; known are consistency, datacenter and request_timeout"
                 )));
             }
         }

@@ -1,6 +1,7 @@
 //! Those who work on a run: each claims one task at a time and owns it from its claim to its commit.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,16 +9,20 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::events::{Event, Events};
+use super::lookout::{self, Noticed};
 use super::perform::{Performed, perform, shown};
 use super::plan::Plan;
 use super::preflight::Sides;
-use super::workers::Stop;
+use super::workers::{GIVING_UP, Stop, interruption};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::ledger::{Lane, Ledger, Task, Work};
 use crate::target::armour::{Armour, Resources};
 
 /// Longest wait before the ledger is looked at again: others may have done what a task waits for.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// So long nobody wonders why nothing happens: a table or an index may keep another process busy.
+const SAY_THAT_IT_WAITS: Duration = Duration::from_secs(20);
 /// A table's shares add up to 1, but for rounding.
 const WHOLE: f64 = 0.999_999;
 
@@ -42,6 +47,8 @@ pub struct Crew {
     pub events: Events,
     /// Host and process, for the ledger.
     pub worker: Arc<str>,
+    /// What the user should also see in the result.
+    pub noticed: Noticed,
 }
 
 /// What they share while they work.
@@ -54,6 +61,9 @@ struct Shared {
     failures: Mutex<Vec<Error>>,
     /// Share of each table that this process has done.
     shares: Mutex<Vec<f64>>,
+    /// Tasks this process works on.
+    under_way: AtomicUsize,
+    said_that_it_waits: AtomicBool,
 }
 
 impl Crew {
@@ -78,12 +88,21 @@ impl Crew {
                 });
             }
         }
-        while let Some(joined) = tasks.join_next().await {
-            if joined.is_err() {
-                self.stop.ask();
-                shared.note(Error::new(ErrorKind::Internal, "a worker ended without an outcome"));
+        let all = async {
+            while let Some(joined) = tasks.join_next().await {
+                if joined.is_err() {
+                    self.stop.ask();
+                    shared.note(Error::new(ErrorKind::Internal, "a worker ended without an outcome"));
+                }
             }
+        };
+        // Whoever is still at work then is dropped with its connection.
+        tokio::select! {
+            () = all => {}
+            silent = lookout::look(&self.sides.target, &self.events, &self.noticed) => shared.note(silent),
+            () = self.stop.interrupted_for(GIVING_UP) => shared.note(interruption()),
         }
+        drop(tasks);
         let mut failures = std::mem::take(&mut *shared.failures());
         if failures.iter().any(|failure| failure.kind() != ErrorKind::Interrupted) {
             failures.retain(|failure| failure.kind() != ErrorKind::Interrupted);
@@ -98,6 +117,7 @@ impl Crew {
 
     /// One of them: until nothing in the lane is open, or somebody asks to end.
     async fn work_on(&self, lane: Lane, shared: &Shared) -> Result<()> {
+        let mut waits_since = None;
         loop {
             self.stop.check()?;
             let done = shared.done.notified();
@@ -107,10 +127,15 @@ impl Crew {
                 if self.ledger.open_tasks(lane).await? == 0 {
                     return Ok(());
                 }
+                let since = *waits_since.get_or_insert_with(Instant::now);
+                self.say_that_it_waits(since, shared);
                 // Long enough not to load the server, short enough not to be noticed.
                 let _ = tokio::time::timeout(LOOK_AGAIN, done).await;
                 continue;
             };
+            waits_since = None;
+            shared.under_way.fetch_add(1, Ordering::Relaxed);
+            failpoint::pass(task.work.kind(), "claimed");
             let begun = Instant::now();
             let outcome: Result<bool> = async {
                 let performed = perform(self, transaction, &task).await;
@@ -126,14 +151,18 @@ impl Crew {
                         return Ok(false);
                     }
                 };
+                failpoint::pass(task.work.kind(), "worked");
                 self.ledger.done(&mut transaction, &task, &totals, &self.worker, begun.elapsed()).await?;
+                failpoint::pass(task.work.kind(), "noted");
                 self.stop.check()?;
                 transaction.commit().await?;
                 Ok(true)
             }
             .await;
+            shared.under_way.fetch_sub(1, Ordering::Relaxed);
             match outcome {
                 Ok(done) => {
+                    failpoint::pass(task.work.kind(), "done");
                     if done {
                         self.show(&task, shared);
                     }
@@ -142,12 +171,24 @@ impl Crew {
                         shared.done.notify_waiters();
                     }
                 }
+                // Its statement was cancelled, perhaps.
+                Err(_) if self.stop.interrupted() => return Err(interruption()),
                 Err(failure) => {
                     // The failure matters, not that the ledger could not note it.
                     drop(self.ledger.failed(&task, &failure.to_string()).await);
                     return Err(failure);
                 }
             }
+        }
+    }
+
+    /// Says so once, when this process has nothing to do and another one holds what is left.
+    fn say_that_it_waits(&self, since: Instant, shared: &Shared) {
+        let idle = shared.under_way.load(Ordering::Relaxed) == 0 && since.elapsed() >= SAY_THAT_IT_WAITS;
+        if idle && !shared.said_that_it_waits.swap(true, Ordering::Relaxed) {
+            self.events.notice(
+                "waiting for tasks that other sessions hold: `kongferry status` names these, and how to end one whose host is gone",
+            );
         }
     }
 

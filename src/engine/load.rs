@@ -61,6 +61,7 @@ pub(super) async fn load_within(
     let mut accepted = 0;
     while let Some(bytes) = tuples.next().await? {
         copy.send(bytes).await.map_err(|failure| Failure::of_copy(failure.error))?;
+        crate::failpoint::pass("copy", "page");
         // A table that refers to itself needs all its rows in one statement.
         if tuples.held.is_full() && !piece.plan.one_statement {
             accepted += copy.finish().await.map_err(|failure| Failure::of_copy(failure.error))?;

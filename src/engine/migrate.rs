@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::crew::Crew;
 use super::events::{Event, Events};
+use super::lookout::Noticed;
 use super::plan::Plan;
 use super::preflight::Sides;
 use super::tasks::tasks;
 use super::totals::TableTotals;
-use super::workers::Stop;
+use super::workers::{GIVING_UP, Stop};
 use crate::canonical::ContentSum;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::ledger::{Guard, Lane, Ledger, Run, RunState, TableAccounts, Terms};
 use crate::target::armour::{Armour, Resources};
 use crate::verify::counts::{self, Basis, TableCount};
@@ -61,6 +63,8 @@ pub struct Voyage<'a> {
     pub stop: &'a Stop,
     /// Who is told.
     pub events: &'a Events,
+    /// What happened meanwhile that belongs into the result.
+    pub noticed: Noticed,
 }
 
 impl Voyage<'_> {
@@ -100,7 +104,11 @@ impl Voyage<'_> {
 
     async fn finish(&self, ledger: Ledger, started: i64, armour: Option<Arc<Armour>>) -> Result<Landed> {
         self.work(&ledger, started, armour).await?;
-        let totals = self.totals(&ledger).await?;
+        self.stop.bound(GIVING_UP, self.end(&ledger, started)).await.map_err(left_behind)
+    }
+
+    async fn end(&self, ledger: &Ledger, started: i64) -> Result<Landed> {
+        let totals = self.totals(ledger).await?;
         self.events.stage("Counting both sides");
         let accounts = ledger.accounts().await?;
         for (table, totals) in self.plan.tables.iter().zip(&totals) {
@@ -110,14 +118,17 @@ impl Voyage<'_> {
         let counted =
             counts::compare(&self.sides.target, &self.plan, &totals, &accounts, Basis::Ledger).await?;
         self.events.stage("Reading the target back and comparing it with what was sent");
-        let expected = self.expected(&ledger, &totals).await?;
+        let expected = self.expected(ledger, &totals).await?;
         let streams = self.hands.loaders;
         let proof = prove(&self.sides.target, &self.plan, &expected, started, streams, self.stop).await?;
         let landed = Landed { counted, proof };
         if landed.verdict().is_ok() {
+            failpoint::pass("run", "counted");
             let mut transaction = self.sides.target.begin().await?;
             ledger.end(&mut transaction, RunState::Done).await?;
+            failpoint::pass("run", "noted");
             transaction.commit().await?;
+            failpoint::pass("run", "done");
         }
         Ok(landed)
     }
@@ -150,6 +161,7 @@ impl Voyage<'_> {
             stop: self.stop.clone(),
             events: self.events.clone(),
             worker: worker_name().into(),
+            noticed: self.noticed.clone(),
         };
         let Err(failure) = crew.work(self.hands.loaders, self.hands.settlers).await else { return Ok(()) };
         if failure.kind() == ErrorKind::Preflight {

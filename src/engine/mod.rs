@@ -12,6 +12,7 @@ pub mod hold;
 pub mod kept_cells;
 pub mod keyring;
 pub mod load;
+pub mod lookout;
 pub mod migrate;
 pub mod perform;
 pub mod plan;

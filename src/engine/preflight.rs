@@ -160,7 +160,11 @@ impl Sides {
         Ok(armour)
     }
 
-    async fn look_at_target(&self, plan: &Plan, events: &Events) -> Result<()> {
+    /// Tells who else is connected to the target: a Gateway, perhaps.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub async fn tell_other_sessions(&self, events: &Events) -> Result<()> {
         let client = self.target.client().await?;
         for other in other_sessions(&client, self.target.server().version_num).await? {
             let from = other.client.as_deref().unwrap_or("a local socket");
@@ -169,6 +173,12 @@ impl Sides {
                 other.count, other.user
             ));
         }
+        Ok(())
+    }
+
+    async fn look_at_target(&self, plan: &Plan, events: &Events) -> Result<()> {
+        self.tell_other_sessions(events).await?;
+        let client = self.target.client().await?;
         let mut loaded = plan.copied();
         let mut emptied = Fate::of(&self.catalog, &loaded).emptied;
         settle::add_tables(&self.catalog, &mut loaded, &mut emptied);

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::events::{Event, Events};
 use super::plan::TablePlan;
@@ -13,25 +15,77 @@ use super::totals::TableTotals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Split;
 
+/// How long work that is under way may go on after an interruption, before its statements are cancelled on the target.
+pub const FINISHING: Duration = Duration::from_secs(3);
+/// When it is given up, though no answer has come: connections are closed, and the servers roll back.
+pub const GIVING_UP: Duration = Duration::from_secs(6);
+
 /// Asks workers to end: they roll back what is open and take nothing new.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<watch::Sender<Asked>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    to_end: bool,
+    /// When the user, or the system, wanted an end.
+    interrupted: Option<Instant>,
+}
 
 impl Stop {
-    /// Asks.
+    /// Asks, because the run has failed: what is under way may take its time.
     pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_modify(|asked| asked.to_end = true);
+    }
+
+    /// Asks for an end within seconds.
+    pub fn interrupt(&self) {
+        self.0.send_modify(|asked| {
+            asked.to_end = true;
+            asked.interrupted.get_or_insert_with(Instant::now);
+        });
     }
 
     /// Whether somebody asked.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.borrow().to_end
+    }
+
+    /// Whether an end within seconds is wanted.
+    pub fn interrupted(&self) -> bool {
+        self.0.borrow().interrupted.is_some()
     }
 
     /// An `Interrupted` error when somebody asked; workers call it between pages.
     pub fn check(&self) -> Result<()> {
-        if self.asked() { Err(Error::new(ErrorKind::Interrupted, "the run was interrupted")) } else { Ok(()) }
+        if self.asked() { Err(interruption()) } else { Ok(()) }
     }
+
+    /// Waits until `time` after the interruption; for ever, when there is none.
+    pub async fn interrupted_for(&self, time: Duration) {
+        let mut asked = self.0.subscribe();
+        let since = asked.wait_for(|asked| asked.interrupted.is_some()).await;
+        let since = since.ok().and_then(|asked| asked.interrupted);
+        match since {
+            Some(since) => tokio::time::sleep_until(since + time).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The outcome of `work`, which is given up `time` after an interruption.
+    ///
+    /// # Errors
+    /// `Interrupted` then; else those of `work`.
+    pub async fn bound<T>(&self, time: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            outcome = work => outcome,
+            () = self.interrupted_for(time) => Err(interruption()),
+        }
+    }
+}
+
+/// The error of work that ends because somebody asked.
+pub fn interruption() -> Error {
+    Error::new(ErrorKind::Interrupted, "the run was interrupted")
 }
 
 /// A piece of work: some splits of one table that belong into one transaction.
@@ -143,7 +197,7 @@ impl Shared {
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         if stop.asked() {
             if !shared.queue.is_empty() && shared.harvest.failures.is_empty() {
-                shared.harvest.failures.push(Error::new(ErrorKind::Interrupted, "the run was interrupted"));
+                shared.harvest.failures.push(interruption());
             }
             return None;
         }

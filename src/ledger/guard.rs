@@ -2,9 +2,9 @@
 
 use deadpool_postgres::Object;
 
-use super::unexpected;
+use super::{taken_over, unexpected};
 use crate::error::{Error, ErrorKind, Result};
-use crate::target::{Target, failure};
+use crate::target::{LoadTransaction, Target, failure};
 
 /// Key of the advisory lock: the letters `kongferr`.
 const KEY: i64 = 0x6b6f_6e67_6665_7272;
@@ -60,4 +60,13 @@ impl Guard {
             .await
             .map_err(|error| failure::statement(&error, "cannot let others join the run"))
     }
+}
+
+/// Holds the lock of the target in `transaction` as well, shared with those who work on the same run.
+pub(super) async fn hold(transaction: &mut LoadTransaction) -> Result<()> {
+    let what = "lock the target against other runs";
+    let sql = "SELECT pg_catalog.pg_try_advisory_xact_lock_shared($1::bigint)";
+    let rows = transaction.query(format!("cannot {what}"), sql, &[&KEY]).await?;
+    let held = rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| unexpected(what))?;
+    if held { Ok(()) } else { Err(taken_over()) }
 }

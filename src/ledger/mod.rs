@@ -53,6 +53,12 @@ impl Ledger {
     }
 }
 
+/// The error of a process whose run somebody else has ended or is ending.
+fn taken_over() -> Error {
+    Error::new(ErrorKind::Target, "the run was taken over: somebody else has ended, undone or re-armed it")
+        .remedy("`kongferry status` shows where it stands; nothing of what was open here was committed")
+}
+
 /// The error for an answer that has not the form it was asked for.
 fn unexpected(what: impl Display) -> Error {
     Error::new(ErrorKind::Target, format!("cannot {what}")).because("unexpected answer")

@@ -209,15 +209,18 @@ impl Ledger {
     }
 
     /// Ends the run, in the transaction that brought it there.
+    ///
+    /// # Errors
+    /// `Target` also when it is to be done, and somebody else has undone or re-armed it.
     pub async fn end(&self, transaction: &mut LoadTransaction, state: RunState) -> Result<()> {
-        transaction
+        let ended = transaction
             .execute(
                 "cannot write the end of the run into the ledger",
                 "UPDATE kongferry.run SET state = $2, ended_at = clock_timestamp(), done_txid = pg_catalog.txid_current()
-                 WHERE id = $1",
+                 WHERE id = $1 AND ($2 <> 'done' OR state IN ('loading', 'done'))",
                 &[&self.run, &state.as_str()],
             )
-            .await
-            .map(drop)
+            .await?;
+        if ended == 0 { Err(super::taken_over()) } else { Ok(()) }
     }
 }

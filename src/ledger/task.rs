@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use super::{Ledger, to_json, unexpected, unreadable};
+use super::{Ledger, guard, to_json, unexpected, unreadable};
 use crate::engine::totals::TableTotals;
 use crate::error::Result;
 use crate::source::Split;
-use crate::target::armour::Step;
+use crate::target::armour::{Step, StepKind};
 use crate::target::{LoadTransaction, failure};
 
 /// Who works on a task.
@@ -52,6 +52,28 @@ pub enum Work {
     Derive,
     /// VACUUM ANALYZE.
     Vacuum,
+}
+
+impl Work {
+    /// Its kind in one word, as the names of failpoints have it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Seed => "seed",
+            Self::Disarm => "disarm",
+            Self::Copy(_) => "copy",
+            Self::Restore(step) => match step.kind {
+                StepKind::Index => "index",
+                StepKind::Keys => "keys",
+                StepKind::ForeignKey => "foreign_key",
+                StepKind::Validate => "validate",
+                StepKind::Finish => "finish",
+            },
+            Self::Tags => "tags",
+            Self::Finish(_) => "finish",
+            Self::Derive => "derive",
+            Self::Vacuum => "vacuum",
+        }
+    }
 }
 
 /// A task to be written into the ledger.
@@ -150,8 +172,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Claims the next task of `lane` that can begin: its row stays locked until `transaction` ends.
+    /// Claims the next task of `lane` that can begin: its row stays locked until `transaction` ends. So does the lock of the
+    /// run: the session that held it from the start can have ended without this process noticing, and somebody may have undone the
+    /// run since.
+    ///
+    /// # Errors
+    /// `Target` when the run was taken over or ended by somebody else.
     pub async fn claim(&self, transaction: &mut LoadTransaction, lane: Lane) -> Result<Option<Task>> {
+        guard::hold(transaction).await?;
         let rows = transaction
             .query_prepared(
                 "cannot claim a task",
@@ -159,7 +187,8 @@ impl Ledger {
                      SELECT coalesce(array_agg(DISTINCT part), '{}') AS parts FROM kongferry.task
                      WHERE run = $1 AND state = 'open')
                  SELECT t.id, t.work::text, t.label, t.table_name, t.share, t.part FROM kongferry.task t
-                 WHERE t.run = $1 AND t.lane = $2 AND t.state = 'open' AND NOT t.needs && (SELECT parts FROM waiting)
+                 WHERE t.run = $1 AND t.lane = $2 AND t.state = 'open'
+                   AND EXISTS (SELECT 1 FROM kongferry.run r WHERE r.id = $1 AND r.state = 'loading') AND NOT t.needs && (SELECT parts FROM waiting)
                  ORDER BY t.priority DESC, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED",
                 &[&self.run, &lane.as_str()],
             )
@@ -206,7 +235,8 @@ impl Ledger {
     /// Open tasks of `lane`, those under way included.
     pub async fn open_tasks(&self, lane: Lane) -> Result<u64> {
         let what = "count the open tasks";
-        let sql = "SELECT count(*) FROM kongferry.task WHERE run = $1 AND lane = $2 AND state = 'open'";
+        let sql = "SELECT count(*), (SELECT state = 'loading' FROM kongferry.run WHERE id = $1)
+                   FROM kongferry.task WHERE run = $1 AND lane = $2 AND state = 'open'";
         let row = self
             .target
             .client()
@@ -214,7 +244,11 @@ impl Ledger {
             .query_one(sql, &[&self.run, &lane.as_str()])
             .await
             .map_err(|error| failure::statement(&error, format!("cannot {what}")))?;
-        let open: i64 = row.try_get(0).map_err(|_| unexpected(what))?;
+        let (open, loading): (i64, Option<bool>) =
+            row.try_get(0).and_then(|open| Ok((open, row.try_get(1)?))).map_err(|_| unexpected(what))?;
+        if open > 0 && loading != Some(true) {
+            return Err(super::taken_over());
+        }
         Ok(u64::try_from(open).unwrap_or(0))
     }
 

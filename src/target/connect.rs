@@ -1,13 +1,13 @@
 //! Connections to the target: a pool in which every session has the same settings, whatever role and server carry.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::NoTls;
+use tokio_postgres::{CancelToken, NoTls};
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 
 use super::catalog::Catalog;
@@ -33,6 +33,15 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Unanswered probes after which the connection counts as lost.
 const KEEPALIVE_RETRIES: u32 = 3;
 
+/// How long sent data may stay unacknowledged, so that a server that vanished in the middle of a COPY is noticed.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// What the driver takes where a URL says nothing of `keepalives_idle`.
+const DRIVERS_KEEPALIVE_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a simple query may stay without an answer: a checkpoint on slow disks can hold one up for many seconds.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for a cancellation to be delivered.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How to reach the target.
 #[derive(Clone)]
 pub struct TargetConfig {
@@ -44,6 +53,8 @@ pub struct TargetConfig {
     pub password: Option<SecretString>,
     /// Connections at most.
     pub pool_size: usize,
+    /// How long the target may leave a simple query unanswered while a run works.
+    pub stall_timeout: Duration,
     /// Name under which the sessions appear in `pg_stat_activity`.
     pub application_name: String,
 }
@@ -51,11 +62,19 @@ pub struct TargetConfig {
 impl TargetConfig {
     /// A configuration with a pool of four connections.
     pub fn new(pg: tokio_postgres::Config) -> Self {
-        Self { pg, schema: None, password: None, pool_size: 4, application_name: "kongferry".to_owned() }
+        Self {
+            pg,
+            schema: None,
+            password: None,
+            pool_size: 4,
+            stall_timeout: STALL_TIMEOUT,
+            application_name: "kongferry".to_owned(),
+        }
     }
 
-    /// Reads `postgres://user@host:5432/database?sslmode=prefer&schema=kong`. `schema` is an addition of kongferry, the
-    /// rest is libpq's.
+    /// Reads `postgres://user@host:5432/database?sslmode=prefer&schema=kong`. `schema` and
+    /// `stall_timeout` (seconds) are additions of kongferry, the rest is libpq's, with `keepalives_idle`, `keepalives_interval` and
+    /// `tcp_user_timeout` among it.
     ///
     /// # Errors
     /// `Configuration` when it cannot be read or demands TLS; the URL is not repeated, it may hold a password.
@@ -70,6 +89,7 @@ impl TargetConfig {
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let mut schema = None;
+        let mut stall_timeout = STALL_TIMEOUT;
         let mut options = Vec::new();
         for option in query.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
@@ -78,6 +98,11 @@ impl TargetConfig {
                     schema = Some(decoded.map_err(|_| unreadable("its schema is not UTF-8"))?.into_owned());
                 }
                 Some(("sslmode", mode @ ("verify-ca" | "verify-full"))) => return Err(tls_demanded(mode)),
+                Some(("stall_timeout", value)) => {
+                    let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
+                    let seconds = seconds.ok_or_else(|| unreadable("stall_timeout is no number of seconds"))?;
+                    stall_timeout = Duration::from_secs(seconds);
+                }
                 // Weaker than prefer only in the order of attempts.
                 Some(("sslmode", "allow")) => options.push("sslmode=prefer"),
                 _ => options.push(option),
@@ -94,7 +119,7 @@ impl TargetConfig {
                     .collect::<String>(),
             )
         })?;
-        Ok(Self { schema: schema.filter(|schema| !schema.is_empty()), ..Self::new(pg) })
+        Ok(Self { schema: schema.filter(|schema| !schema.is_empty()), stall_timeout, ..Self::new(pg) })
     }
 
     /// The driver's configuration with everything that holds for all sessions.
@@ -109,9 +134,12 @@ impl TargetConfig {
         pg.application_name(&self.application_name)
             .connect_timeout(self.pg.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT))
             .keepalives(true)
-            .keepalives_idle(KEEPALIVE_IDLE)
-            .keepalives_interval(KEEPALIVE_INTERVAL)
-            .keepalives_retries(KEEPALIVE_RETRIES);
+            .keepalives_interval(self.pg.get_keepalives_interval().unwrap_or(KEEPALIVE_INTERVAL))
+            .keepalives_retries(self.pg.get_keepalives_retries().unwrap_or(KEEPALIVE_RETRIES))
+            .tcp_user_timeout(self.pg.get_tcp_user_timeout().copied().unwrap_or(UNACKNOWLEDGED));
+        if self.pg.get_keepalives_idle() == DRIVERS_KEEPALIVE_IDLE {
+            pg.keepalives_idle(KEEPALIVE_IDLE);
+        }
         if let Some(password) = &self.password {
             pg.password(password.expose_secret());
         }
@@ -193,7 +221,12 @@ pub struct Target {
     endpoint: Endpoint,
     schema: String,
     server: Server,
+    stall_timeout: Duration,
+    sessions: Sessions,
 }
+
+/// How to cancel what the sessions of a pool do. Grows with every connection that is opened, which are few.
+type Sessions = Arc<Mutex<Vec<CancelToken>>>;
 
 impl Target {
     /// Connects, and refuses what cannot be a target: a standby, a read-only or non-UTF8 database, a missing schema, a
@@ -207,8 +240,11 @@ impl Target {
         let probed = probe::probe(&pg, &endpoint, config.schema.as_deref(), SESSION_TIMEOUT)
             .await
             .map_err(Error::before_writing)?;
-        let pool = build_pool(pg, config.pool_size.max(1), &probed.schema)?;
-        let target = Self { pool, endpoint, schema: probed.schema, server: probed.server };
+        let sessions = Sessions::default();
+        let pool = build_pool(pg, config.pool_size.max(1), &probed.schema, Arc::clone(&sessions))?;
+        let (schema, server) = (probed.schema, probed.server);
+        let stall_timeout = config.stall_timeout;
+        let target = Self { pool, endpoint, schema, server, stall_timeout, sessions };
         drop(target.client().await.map_err(Error::before_writing)?);
         Ok(target)
     }
@@ -226,6 +262,20 @@ impl Target {
     /// Begins a transaction on a connection of its own.
     pub async fn begin(&self) -> Result<LoadTransaction> {
         LoadTransaction::begin(self.client().await?, self.schema.clone()).await
+    }
+
+    /// Asks the server to cancel whatever the sessions of this process are doing: an index build knows nothing of a client
+    /// that is gone. Those that do nothing are not disturbed.
+    pub async fn cancel_all(&self) {
+        let tokens = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let cancels = tokens.iter().map(|token| tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)));
+        // A session that has ended cannot be cancelled, nor can one of a server that is gone.
+        drop(futures::future::join_all(cancels).await);
+    }
+
+    /// How long the target may leave a simple query unanswered while a run works.
+    pub fn stall_timeout(&self) -> Duration {
+        self.stall_timeout
     }
 
     /// Reads the catalog of the schema.
@@ -259,7 +309,7 @@ impl fmt::Debug for Target {
     }
 }
 
-fn build_pool(pg: tokio_postgres::Config, size: usize, schema: &str) -> Result<Pool> {
+fn build_pool(pg: tokio_postgres::Config, size: usize, schema: &str, sessions: Sessions) -> Result<Pool> {
     let settings: Arc<str> = format!("{SETTINGS}SET search_path = {};", quote(schema)).into();
     let manager = Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
@@ -270,6 +320,7 @@ fn build_pool(pg: tokio_postgres::Config, size: usize, schema: &str) -> Result<P
         .recycle_timeout(Some(SESSION_TIMEOUT))
         .post_create(Hook::async_fn(move |client, _| {
             let settings = Arc::clone(&settings);
+            sessions.lock().unwrap_or_else(PoisonError::into_inner).push(client.cancel_token());
             Box::pin(async move { set_up(client, &settings).await.map_err(HookError::Backend) })
         }))
         .build()
@@ -292,7 +343,8 @@ pub(super) async fn set_up(
 /// `row_security = off` makes a policy that hides rows an error instead of a wrong count. Timeouts that exist only on newer
 /// servers are set where they exist. Notices stay away, since a trigger can write values into them; where the role may, the
 /// server's log is kept free of DETAIL, which holds whole rows. The server's keepalives end the transaction of a kongferry
-/// whose host vanished.
+/// whose host vanished; where it can, the server also looks in the middle of a statement whether its client is still there, so
+/// that a killed kongferry leaves no index build behind. Not every operating system can.
 pub(super) const SETTINGS: &str = "
     SET client_encoding = 'UTF8';
     SET TimeZone = 'UTC';
@@ -309,6 +361,11 @@ pub(super) const SETTINGS: &str = "
     SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
         WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
                        'idle_session_timeout', 'transaction_timeout');
+    SELECT pg_catalog.set_config(name, '120000', false) FROM pg_catalog.pg_settings WHERE name = 'tcp_user_timeout';
+    DO $$ BEGIN
+        PERFORM pg_catalog.set_config(name, '5000', false) FROM pg_catalog.pg_settings
+            WHERE name = 'client_connection_check_interval';
+    EXCEPTION WHEN OTHERS THEN NULL; END $$;
     SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
         WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
     SELECT pg_catalog.set_config('log_error_verbosity', 'terse', false)

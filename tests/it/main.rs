@@ -13,6 +13,7 @@ mod cluster_faults;
 mod cluster_pages;
 mod codec_oracle;
 mod command_line;
+mod crash_matrix;
 mod custom_tables;
 mod derived_data;
 mod enterprise_target;

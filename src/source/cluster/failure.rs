@@ -126,6 +126,12 @@ impl Trouble {
         Error::new(ErrorKind::Source, format!("reading {what} failed")).because(self).remedy(self.remedy())
     }
 
+    /// The error of reading `what` from a cluster of these `nodes`.
+    pub(super) fn while_reading_from(&self, what: &str, nodes: &str) -> Error {
+        let message = format!("reading {what} failed");
+        Error::new(ErrorKind::Source, message).because(format!("{self} ({nodes})")).remedy(self.remedy())
+    }
+
     /// The error of connecting to `contacts` as `user`.
     pub(super) fn while_connecting(&self, contacts: &str, user: Option<&str>) -> Error {
         let message = match (self, user) {

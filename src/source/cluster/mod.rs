@@ -172,6 +172,22 @@ impl Shared {
         nodes
     }
 
+    /// Which nodes there are, and which of them cannot be reached, for errors.
+    fn nodes_in_words(&self) -> String {
+        let state = self.session.get_cluster_state();
+        let named = |connected: bool| {
+            let nodes = state.get_nodes_info().iter().filter(|node| node.is_connected() == connected);
+            let mut names: Vec<String> = nodes.map(|node| address(node).to_string()).collect();
+            names.sort();
+            names.join(", ")
+        };
+        match (named(true), named(false)) {
+            (up, down) if down.is_empty() => format!("connected to {up}"),
+            (up, down) if up.is_empty() => format!("no connection to {down}"),
+            (up, down) => format!("connected to {up}; no connection to {down}"),
+        }
+    }
+
     fn is_near(&self, node: &Node) -> bool {
         self.datacenter.is_none() || node.datacenter == self.datacenter
     }

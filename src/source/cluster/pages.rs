@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use scylla::response::PagingState;
 use tokio::task::JoinHandle;
 
+use super::failure::Trouble;
 use super::reader::{Fetched, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Page, Pages};
@@ -23,8 +24,10 @@ struct Fetching(JoinHandle<Result<Fetched>>);
 impl Fetching {
     fn start(reader: &Arc<Reader>, state: PagingState) -> Self {
         let reader = Arc::clone(reader);
-        let fetch =
-            async move { reader.fetch(state).await.map_err(|trouble| trouble.while_reading(&reader.what)) };
+        let fetch = async move {
+            let failed = |trouble: Trouble| trouble.while_reading_from(&reader.what, &reader.shared.nodes_in_words());
+            reader.fetch(state).await.map_err(failed)
+        };
         Self(tokio::spawn(fetch))
     }
 }

@@ -122,6 +122,38 @@ impl Database {
         content
     }
 
+    /// The whole content without the second of expiry: a TTL is whole seconds, and each run has its own clock.
+    pub async fn content_but_for_expiry(&self) -> BTreeMap<String, Vec<Value>> {
+        let without_second = |row: &String| {
+            let mut row: Value = serde_json::from_str(row).unwrap();
+            if let Some(ttl) = row.get_mut("ttl").filter(|ttl| ttl.is_string()) {
+                *ttl = Value::from("expires");
+            }
+            row
+        };
+        let content = self.content().await;
+        content.into_iter().map(|(table, rows)| (table, rows.iter().map(without_second).collect())).collect()
+    }
+
+    /// Waits until no session of kongferry is left on it.
+    pub async fn wait_until_alone(&self) {
+        let ours = "SELECT pid::text FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name LIKE 'kongferry%'";
+        while !self.texts(ours).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until `query` gives a row, and returns the text of the first column.
+    pub async fn until(&self, query: &str) -> String {
+        loop {
+            if let Some(found) = self.texts(query).await.into_iter().next() {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// The whole catalog, one line per object: columns, constraints, indexes, triggers, functions, owners, options.
     pub async fn catalog(&self) -> Vec<String> {
         self.texts(

@@ -50,13 +50,41 @@ pub struct Underway {
 
 /// Starts `kongferry` and does not wait for it.
 pub fn start(arguments: &[&str]) -> Underway {
-    let mut child =
-        command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    start_in(&[], arguments)
+}
+
+/// Starts `kongferry` with nothing but these variables in its environment, and does not wait for it.
+pub fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Underway {
+    let mut child = command(arguments)
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
     let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
     Underway { line: format!("kongferry {}", arguments.join(" ")), child, stderr, said: String::new() }
 }
 
 impl Underway {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it was stopped by SIGSTOP, and does not look at what it says meanwhile.
+    pub fn is_stopped(&self) {
+        let path = format!("/proc/{}/stat", self.child.id());
+        loop {
+            let stat = std::fs::read_to_string(&path).expect("it lives");
+            let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
+            match state {
+                Some('T') => return,
+                Some('Z') | None => panic!("it ended instead of being stopped"),
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
+
     /// Sends a signal, such as `INT`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();

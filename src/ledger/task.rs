@@ -68,6 +68,7 @@ impl Work {
                 StepKind::Validate => "validate",
                 StepKind::Finish => "finish",
             },
+            Self::Police => "police",
             Self::Tags => "tags",
             Self::Finish(_) => "finish",
             Self::Derive => "derive",

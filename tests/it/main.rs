@@ -23,6 +23,7 @@ mod moves_enterprise;
 mod moves_estate;
 mod refusals;
 mod servers_answer;
+mod snapshot_nodes;
 mod snapshot_source;
 mod source_flow;
 mod sstable;

@@ -25,6 +25,7 @@ mod moves_estate;
 mod polices;
 mod refusals;
 mod servers_answer;
+mod snapshot_nodes;
 mod snapshot_source;
 mod source_flow;
 mod sstable;

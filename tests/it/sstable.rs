@@ -2,6 +2,7 @@
 
 mod compare;
 mod damage;
+mod fuzz;
 pub mod node;
 mod shapes;
 mod speed;

@@ -42,23 +42,35 @@ pub struct Node {
     _turn: MutexGuard<'static, ()>,
 }
 
-fn script() -> Command {
+/// Waits until no other test of this kind has servers.
+pub async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
+
+/// The script that starts and stops them.
+pub fn script() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/cassandra"))
 }
 
-fn run(command: &mut Command) -> String {
+/// Runs it and gives what it prints.
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {error}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Where a server of this test run keeps its files.
+pub fn directory(name: &str) -> PathBuf {
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/run").join(process::id().to_string());
+    runs.join(name)
+}
+
 impl Node {
     pub async fn start(writer: Writer) -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        let turn = TURN.lock().await;
-        let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/run").join(process::id().to_string());
-        let dir = runs.join(format!("sstable-{}", writer.name));
+        let turn = turn().await;
+        let dir = directory(&format!("sstable-{}", writer.name));
         let mut start = script();
         start.args(["start", writer.line]).arg(&dir).args([
             "--volatile",

@@ -221,7 +221,8 @@ impl LoadingArgs {
 
     /// What becomes of rows without a parent, where somebody said so in the option of its own.
     pub fn on_orphan(&self) -> Result<Option<PolicyChoice>> {
-        let parsed = self.on_orphan.as_ref().map(|policy| format!("{}={policy}", Class::MissingParent).parse());
+        let parsed =
+            self.on_orphan.as_ref().map(|policy| format!("{}={policy}", Class::MissingParent).parse());
         parsed.transpose().map_err(|why: String| Error::new(ErrorKind::Usage, why))
     }
 

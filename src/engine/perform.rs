@@ -30,11 +30,7 @@ pub enum Performed {
 ///
 /// # Errors
 /// The transaction is rolled back, and nothing of the task stays.
-pub async fn perform(
-    crew: &Crew,
-    mut transaction: LoadTransaction,
-    task: &Task,
-) -> Result<Performed> {
+pub async fn perform(crew: &Crew, mut transaction: LoadTransaction, task: &Task) -> Result<Performed> {
     let mut totals = TableTotals::default();
     match &task.work {
         Work::Seed => {
@@ -54,14 +50,12 @@ pub async fn perform(
             crew.ledger.set_armed(&mut transaction, false).await?;
             crew.events.stage(format!("Copying {} tables", crew.plan.tables.len()));
         }
-        Work::Restore(step) => {
-            match restore(crew, &mut transaction, step).await {
-                Err(error) if error.kind() == ErrorKind::Row => {
-                    return postpone(crew, transaction, task, error).await;
-                }
-                outcome => outcome?,
+        Work::Restore(step) => match restore(crew, &mut transaction, step).await {
+            Err(error) if error.kind() == ErrorKind::Row => {
+                return postpone(crew, transaction, task, error).await;
             }
-        }
+            outcome => outcome?,
+        },
         Work::Police => police(crew, &mut transaction, task).await?,
         Work::Tags => {
             let table = table_of(task)?;
@@ -159,7 +153,8 @@ async fn postpone(
 /// Repairs rows that break keys, or takes them away.
 async fn police(crew: &Crew, transaction: &mut LoadTransaction, task: &Task) -> Result<()> {
     crew.events.stage("Rows break keys: looking for them in all tables");
-    let beat = |table: &Arc<TablePlan>| Beat { table: table.table.clone(), cache_key: table.cache_key.clone() };
+    let beat =
+        |table: &Arc<TablePlan>| Beat { table: table.table.clone(), cache_key: table.cache_key.clone() };
     let stop = || crew.stop.check();
     let precinct = Precinct {
         armour: armour_of(crew)?,

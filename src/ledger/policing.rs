@@ -67,8 +67,16 @@ impl Ledger {
             FROM kongferry.task t WHERE t.run = $1 AND t.id = $2";
         let rows = transaction.query(failed(), sql, &[&self.run, &task.id]).await?;
         let row = rows.first().ok_or_else(|| unexpected(what))?;
-        let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
-        let (open, waited, in_vain, next): (Option<String>, i64, i64, i32) = read().map_err(|_| unexpected(what))?;
+        let read = || {
+            Ok::<_, tokio_postgres::Error>((
+                row.try_get(0)?,
+                row.try_get(1)?,
+                row.try_get(2)?,
+                row.try_get(3)?,
+            ))
+        };
+        let (open, waited, in_vain, next): (Option<String>, i64, i64, i32) =
+            read().map_err(|_| unexpected(what))?;
         if in_vain > 0 || waited >= ROUNDS {
             return Ok(Postponed::InVain);
         }
@@ -129,7 +137,8 @@ impl Ledger {
     /// Tables whose rows of `tags` have been written.
     pub async fn tables_with_tags(&self, transaction: &mut LoadTransaction) -> Result<Vec<String>> {
         let what = "see which tags have been written";
-        let sql = "SELECT table_name FROM kongferry.task WHERE run = $1 AND work = '\"tags\"' AND state = 'done'";
+        let sql =
+            "SELECT table_name FROM kongferry.task WHERE run = $1 AND work = '\"tags\"' AND state = 'done'";
         let rows = transaction.query(format!("cannot {what}"), sql, &[&self.run]).await?;
         rows.iter().map(|row| row.try_get(0).map_err(|_| unexpected(what))).collect()
     }
@@ -144,7 +153,9 @@ impl Ledger {
         let (policies, keep): (Option<String>, Option<String>) = read().map_err(|_| unexpected(what))?;
         let parse = |_| unreadable("policies");
         Ok(Orders {
-            policies: policies.map_or(Ok(Policies::default()), |text| serde_json::from_str(&text)).map_err(parse)?,
+            policies: policies
+                .map_or(Ok(Policies::default()), |text| serde_json::from_str(&text))
+                .map_err(parse)?,
             on_duplicate: keep.map_or(Ok(None), |text| serde_json::from_str(&text)).map_err(parse)?,
         })
     }
@@ -178,8 +189,16 @@ impl Ledger {
         let rows = rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))?;
         let mut changes = BTreeMap::new();
         for row in rows {
-            let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
-            let (table, why, added, removed): (String, String, i64, i64) = read().map_err(|_| unexpected(what))?;
+            let read = || {
+                Ok::<_, tokio_postgres::Error>((
+                    row.try_get(0)?,
+                    row.try_get(1)?,
+                    row.try_get(2)?,
+                    row.try_get(3)?,
+                ))
+            };
+            let (table, why, added, removed): (String, String, i64, i64) =
+                read().map_err(|_| unexpected(what))?;
             let why: Why = serde_json::from_str(&why).map_err(|_| unreadable("a change"))?;
             let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
             changes.insert((table, why), Change { added: count(added), removed: count(removed) });

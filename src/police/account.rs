@@ -27,9 +27,7 @@ impl Police<'_> {
         let digest = self.digest(table, selection).await?;
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         let signed = if step == Step::Go { -rows } else { rows };
-        self.ledger
-            .changed(self.transaction, Some(self.task), table, why, signed, digest.as_deref())
-            .await
+        self.ledger.changed(self.transaction, Some(self.task), table, why, signed, digest.as_deref()).await
     }
 
     /// The sum of the digests of the rows that `selection` gives. The one place where it is computed.

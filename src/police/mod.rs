@@ -146,9 +146,12 @@ pub async fn police(
             return Ok(police.told());
         }
     }
-    Err(Error::new(ErrorKind::Row, format!("after {PASSES} rounds of policing, rows still change each other"))
-        .because("tables refer to each other in a circle, and their rows lie in different workspaces")
-        .remedy("correct the ws_id of these rows on the source, then `kongferry undo` and begin anew"))
+    Err(Error::new(
+        ErrorKind::Row,
+        format!("after {PASSES} rounds of policing, rows still change each other"),
+    )
+    .because("tables refer to each other in a circle, and their rows lie in different workspaces")
+    .remedy("correct the ws_id of these rows on the source, then `kongferry undo` and begin anew"))
 }
 
 impl Police<'_> {
@@ -269,7 +272,9 @@ impl Police<'_> {
             marked.iter().skip(1).map(|(table, rows)| format!("{table}: {}", grouped(*rows))).collect();
         let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
         let option = match class {
-            Class::MissingParent => "with `--on-orphan quarantine`, `kongferry migrate --resume` puts them into quarantine; or",
+            Class::MissingParent => {
+                "with `--on-orphan quarantine`, `kongferry migrate --resume` puts them into quarantine; or"
+            }
             _ => "",
         };
         Ok(Error::new(ErrorKind::Row, format!("{table}: {} of class {class}, whose policy is to fail", counted(rows, "row")))

@@ -41,9 +41,8 @@ impl Relation {
 
     /// SQL condition: row `parent` is the one that row `child` refers to.
     pub fn equal(&self, child: &str, parent: &str) -> String {
-        let equal = |(own, other): &(String, String)| {
-            format!("{parent}.{} = {child}.{}", quote(other), quote(own))
-        };
+        let equal =
+            |(own, other): &(String, String)| format!("{parent}.{} = {child}.{}", quote(other), quote(own));
         self.columns.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 

@@ -17,7 +17,8 @@ impl Police<'_> {
         let relations = self.relations();
         let mut marked = 0;
         // Whose children are still to be looked for.
-        let mut open: BTreeSet<String> = self.all_marked().await?.into_iter().map(|(table, _)| table).collect();
+        let mut open: BTreeSet<String> =
+            self.all_marked().await?.into_iter().map(|(table, _)| table).collect();
         while let Some(parent) = open.pop_first() {
             for relation in relations.iter().filter(|relation| relation.parent == parent) {
                 (self.stop)()?;
@@ -33,7 +34,8 @@ impl Police<'_> {
                 } else {
                     String::new()
                 };
-                let keys: Vec<String> = relation.columns.iter().map(|(own, _)| format!("c.{}", quote(own))).collect();
+                let keys: Vec<String> =
+                    relation.columns.iter().map(|(own, _)| format!("c.{}", quote(own))).collect();
                 let sql = format!(
                     "INSERT INTO pg_temp.kongferry_bad (table_name, at, class, rule, reason)
                      SELECT {table}, d.at, '{orphan}', {rule}, {reason}
@@ -86,11 +88,13 @@ impl Police<'_> {
             let Some((_, rows)) = marked.iter().find(|(name, _)| *name == table) else { continue };
             self.tell_apart(&table, policy).await?;
             let why = if policy == Policy::Skip { Why::Skipped } else { Why::Quarantined };
-            let selection = format!("SELECT t.* FROM {} t WHERE t.ctid = {}", self.name(&table), places(&table));
+            let selection =
+                format!("SELECT t.* FROM {} t WHERE t.ctid = {}", self.name(&table), places(&table));
             self.account(&table, why, Step::Go, *rows, &selection).await?;
             self.forget_tags(&table).await?;
             let sql = format!("DELETE FROM {} WHERE ctid = {}", self.name(&table), places(&table));
-            let gone = self.transaction.execute(format!("cannot take rows of {table} away"), &sql, &[]).await?;
+            let gone =
+                self.transaction.execute(format!("cannot take rows of {table} away"), &sql, &[]).await?;
             if gone != *rows {
                 return Err(lost(&table, *rows, gone));
             }
@@ -125,7 +129,8 @@ impl Police<'_> {
             let sql = "SELECT count(*) FROM pg_temp.kongferry_bad WHERE table_name = $1 AND class = $2";
             let what = "cannot count the rows that break keys";
             let rows = self.transaction.query(what, sql, &[&table, &class.as_str()]).await?;
-            let count: i64 = rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| super::unexpected(what))?;
+            let count: i64 =
+                rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| super::unexpected(what))?;
             self.found(table, Finding::Removed(class, policy), u64::try_from(count).unwrap_or(0));
         }
         Ok(())
@@ -226,7 +231,8 @@ impl Police<'_> {
         }
         let what = format!("cannot take foreign keys to {table} off again");
         // Those that were not there are no news.
-        let sql = format!("SET LOCAL client_min_messages = warning; {sql} SET LOCAL client_min_messages = notice");
+        let sql =
+            format!("SET LOCAL client_min_messages = warning; {sql} SET LOCAL client_min_messages = notice");
         self.transaction.batch(what, &sql).await
     }
 }

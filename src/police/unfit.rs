@@ -13,8 +13,7 @@ use crate::target::identifier::literal;
 /// An index entry may fill about a third of a page of 8 KiB; what is below this before compression fits for certain. In bytes.
 const CERTAINLY_FITS: u32 = 2_000;
 /// What can fail for what stands in a row.
-const CONDITIONS: &str =
-    "integrity_constraint_violation OR data_exception OR program_limit_exceeded OR raise_exception OR external_routine_exception";
+const CONDITIONS: &str = "integrity_constraint_violation OR data_exception OR program_limit_exceeded OR raise_exception OR external_routine_exception";
 
 /// Runs a statement that can fail for what stands in the rows: caught in a block, the error does not get into the server's log.
 /// What failed is in `kongferry_failed` afterwards.
@@ -56,10 +55,22 @@ impl Police<'_> {
             let name = expression.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(expression);
             let column = self.catalog.tables.get(table).and_then(|table| table.column(name));
             column.is_some_and(|column| {
-                use PgKind::{Bool, Date, Double, Int2, Int4, Int8, Interval, Real, Time, Timestamp, Timestamptz, Uuid};
+                use PgKind::{
+                    Bool, Date, Double, Int2, Int4, Int8, Interval, Real, Time, Timestamp, Timestamptz, Uuid,
+                };
                 matches!(
                     column.ty.kind,
-                    Bool | Date | Double | Int2 | Int4 | Int8 | Interval | Real | Time | Timestamp | Timestamptz | Uuid
+                    Bool | Date
+                        | Double
+                        | Int2
+                        | Int4
+                        | Int8
+                        | Interval
+                        | Real
+                        | Time
+                        | Timestamp
+                        | Timestamptz
+                        | Uuid
                 )
             })
         };
@@ -74,13 +85,18 @@ impl Police<'_> {
         };
         let name = self.name(table);
         let suspect = if index.plain {
-            let sizes: Vec<String> =
-                index.expressions.iter().map(|it| format!("coalesce(octet_length(t.{it}::text), 0)")).collect();
+            let sizes: Vec<String> = index
+                .expressions
+                .iter()
+                .map(|it| format!("coalesce(octet_length(t.{it}::text), 0)"))
+                .collect();
             format!("{} > {CERTAINLY_FITS}", sizes.join(" + "))
         } else {
             "true".to_owned()
         };
-        if index.plain && !self.exists(&what, &format!("SELECT EXISTS (SELECT 1 FROM {name} t WHERE {suspect})")).await? {
+        if index.plain
+            && !self.exists(&what, &format!("SELECT EXISTS (SELECT 1 FROM {name} t WHERE {suspect})")).await?
+        {
             return Ok(0);
         }
         let probe = format!(

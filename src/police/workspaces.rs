@@ -40,7 +40,9 @@ impl CacheKeyForm {
                 head: head.clone(),
                 parts: parts
                     .iter()
-                    .map(|part| part.and_then(|part| mapping.outputs.get(part)).map(|part| part.column.clone()))
+                    .map(|part| {
+                        part.and_then(|part| mapping.outputs.get(part)).map(|part| part.column.clone())
+                    })
                     .collect(),
             }),
             _ => None,
@@ -145,7 +147,8 @@ impl Police<'_> {
     /// Moves the rows whose parents agree.
     async fn repair(&mut self, table: &str) -> Result<u64> {
         let what = format!("cannot move rows of {table} to the workspace of their parents");
-        let rows = self.number(&what, "SELECT count(*) FROM pg_temp.kongferry_vote WHERE ws IS NOT NULL").await?;
+        let rows =
+            self.number(&what, "SELECT count(*) FROM pg_temp.kongferry_vote WHERE ws IS NOT NULL").await?;
         if rows == 0 {
             return Ok(0);
         }
@@ -193,7 +196,8 @@ impl Police<'_> {
 
     /// Column and SQL text of the cache key of a row `t` that moves to the workspace `v.ws`.
     fn new_cache_key(&self, table: &str) -> Option<(String, String)> {
-        let form = self.beats.iter().find(|beat| beat.table == table).and_then(|beat| beat.cache_key.as_ref());
+        let form =
+            self.beats.iter().find(|beat| beat.table == table).and_then(|beat| beat.cache_key.as_ref());
         if let Some(form) = form {
             let column = quote(&form.column);
             let key = format!("CASE WHEN t.{column} IS NOT NULL THEN {} END", form.sql("v.ws"));
@@ -220,13 +224,18 @@ impl Police<'_> {
                 continue;
             }
             if known.keys.iter().any(|key| key.name == index.name) {
-                sql += &format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {};", self.name(table), quote(&index.name));
+                sql += &format!(
+                    "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {};",
+                    self.name(table),
+                    quote(&index.name)
+                );
             }
             sql += &format!("DROP INDEX IF EXISTS {};", self.name(&index.name));
             parts.push(format!("index {table}.{}", index.name));
         }
         self.ledger.reopen(self.transaction, &parts).await?;
-        let sql = format!("SET LOCAL client_min_messages = warning; {sql} SET LOCAL client_min_messages = notice");
+        let sql =
+            format!("SET LOCAL client_min_messages = warning; {sql} SET LOCAL client_min_messages = notice");
         self.transaction.batch(format!("cannot take unique keys of {table} off again"), &sql).await
     }
 
@@ -265,7 +274,12 @@ mod tests {
         let form = CacheKeyForm {
             column: "cache_key".to_owned(),
             head: "acls".to_owned(),
-            parts: vec![Some("consumer_id".to_owned()), Some("group".to_owned()), None, Some("ws_id".to_owned())],
+            parts: vec![
+                Some("consumer_id".to_owned()),
+                Some("group".to_owned()),
+                None,
+                Some("ws_id".to_owned()),
+            ],
         };
         assert_eq!(
             form.sql("v.ws"),

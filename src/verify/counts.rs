@@ -43,7 +43,8 @@ impl TableCount {
 
     /// Rows that were loaded and have not been taken away since.
     fn left(&self) -> u64 {
-        let sum = |rows: u64, change: &Change| rows.saturating_add(change.added).saturating_sub(change.removed);
+        let sum =
+            |rows: u64, change: &Change| rows.saturating_add(change.added).saturating_sub(change.removed);
         self.changed.values().fold(self.totals.loaded, sum)
     }
 

@@ -8,7 +8,7 @@ use kongferry::estate::KongVersion;
 
 use crate::support::database::{self, Database};
 use crate::support::expected::compare;
-use crate::support::program::{Run, kongferry, start};
+use crate::support::program::{Run, Underway, kongferry, start};
 use crate::support::run;
 use planted::{Estate, Fate, MARKER, OWN_INDEXES};
 
@@ -78,7 +78,8 @@ async fn check_tags(target: &Database) {
         .map(|table| format!("SELECT format('{table} %s %s', id, tags) FROM \"{table}\""))
         .collect();
     let expected = target.texts(&format!("{} ORDER BY 1", each.join(" UNION ALL "))).await;
-    let found = target.texts("SELECT format('%s %s %s', entity_name, entity_id, tags) FROM tags ORDER BY 1").await;
+    let found =
+        target.texts("SELECT format('%s %s %s', entity_name, entity_id, tags) FROM tags ORDER BY 1").await;
     assert_eq!(found, expected);
 }
 
@@ -101,7 +102,8 @@ async fn check_all(estate: &Estate, target: &Database, catalog: &[String]) {
     check_ledger(target).await;
     let changed = compare::differing(catalog, &target.catalog().await);
     assert!(changed.is_empty(), "the target's catalog changed:\n{}", changed.join("\n"));
-    let verified = kongferry(&["verify", "--counts", "--source", &estate.source.url(), "--target", &target.url()]);
+    let verified =
+        kongferry(&["verify", "--counts", "--source", &estate.source.url(), "--target", &target.url()]);
     is_done(&verified);
 }
 
@@ -116,11 +118,17 @@ fn every_row_that_breaks_a_key_has_its_fate_and_all_others_arrive() {
             let (catalog, before) = (target.catalog().await, target.content().await);
             let done = migrate(&estate.source.url(), &target, &[]);
             is_done(&done).prints(&["counts of both sides agree"]);
-            done.prints(&["acls: 2 rows moved to the workspace of their parents", "plugins: 2 rows put into quarantine"]);
+            done.prints(&[
+                "acls: 2 rows moved to the workspace of their parents",
+                "plugins: 2 rows put into quarantine",
+            ]);
             check_all(&estate, &target, &catalog).await;
             if let Some(log) = log(&target).await {
                 let log = log.get(logged..).unwrap();
-                assert!(log.contains("kongferry: ") && !log.contains(MARKER), "{line}: a value stands in the server's log");
+                assert!(
+                    log.contains("kongferry: ") && !log.contains(MARKER),
+                    "{line}: a value stands in the server's log"
+                );
             }
             kongferry(&["undo", "--target", &target.url()]).exits(0).keeps_quiet_about(&[MARKER]);
             assert_eq!(before, target.content().await);
@@ -128,6 +136,164 @@ fn every_row_that_breaks_a_key_has_its_fate_and_all_others_arrive() {
             assert!(changed.is_empty(), "undone:\n{}", changed.join("\n"));
             target.remove().await;
         }
+        estate.source.remove().await;
+    });
+}
+
+/// A trigger of the user's own waits until this advisory lock is free: in the middle of policing.
+const GATE: &str = "
+    CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;
+    CREATE TRIGGER gate BEFORE DELETE ON consumers FOR EACH STATEMENT EXECUTE PROCEDURE wait_at_gate()";
+
+/// Starts a migration and returns once it waits at the gate.
+async fn held_up(source: &str, target: &Database, options: &[&str]) -> (Underway, tokio_postgres::Client) {
+    let holder = database::connect(&target.url()).await;
+    holder.batch_execute("SELECT pg_advisory_lock(42)").await.unwrap();
+    let url = target.url();
+    let underway = start(&[&["migrate", "--source", source, "--target", &url], options].concat());
+    let waiting = "SELECT pid::text FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = \
+                   (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while target.texts(waiting).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    (underway, holder)
+}
+
+async fn wait_until_alone(target: &Database) {
+    let ours = "SELECT pid::text FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'kongferry'";
+    while !target.texts(ours).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn somebody_decides_which_row_stays_where_others_depend_on_both() {
+    run(async {
+        let mut estate = Estate::plant(true).await;
+        for keep in ["keep-oldest", "keep-newest"] {
+            let target = database::fresh("16", VERSION).await;
+            target.execute(OWN_INDEXES).await;
+            let (catalog, before) = (target.catalog().await, target.content().await);
+            let stopped = migrate(&estate.source.url(), &target, &[]);
+            stopped.exits(8).keeps_quiet_about(&[MARKER]);
+            stopped.complains_of(&[
+                "consumers: 2 rows have the same key as an older row (consumers_ws_id_username_unique)",
+                &Estate::id("consumers", 41),
+                "--resume --on-duplicate keep-oldest",
+                "--resume --on-duplicate keep-newest",
+            ]);
+            assert!(
+                target.texts("SELECT key FROM kongferry.quarantine").await.is_empty(),
+                "nothing was decided yet"
+            );
+            let again = migrate(&estate.source.url(), &target, &["--resume"]);
+            again.exits(8).complains_of(&[&Estate::id("consumers", 41)]);
+            if keep == "keep-newest" {
+                estate.keep_newest();
+            }
+            is_done(&migrate(&estate.source.url(), &target, &["--resume", "--on-duplicate", keep]));
+            check_all(&estate, &target, &catalog).await;
+            kongferry(&["undo", "--target", &target.url()]).exits(0);
+            assert_eq!(before, target.content().await);
+            target.remove().await;
+        }
+        estate.source.remove().await;
+    });
+}
+
+#[test]
+fn policing_that_is_killed_begins_again_and_two_processes_police_once() {
+    run(async {
+        let estate = Estate::plant(false).await;
+        let url = estate.source.url();
+        let whole = database::fresh("16", VERSION).await;
+        whole.execute(OWN_INDEXES).await;
+        is_done(&migrate(&url, &whole, &[]));
+        let target = database::fresh("16", VERSION).await;
+        target.execute(OWN_INDEXES).await;
+        target.execute(GATE).await;
+        let (catalog, before) = (target.catalog().await, target.content().await);
+        for end in ["resume", "undo", "join"] {
+            let (underway, holder) = held_up(&url, &target, &[]).await;
+            if end == "join" {
+                let id = target
+                    .texts("SELECT id::text FROM kongferry.run ORDER BY place DESC LIMIT 1")
+                    .await
+                    .remove(0);
+                let helper = start(&["migrate", "--join", &id, "--source", &url, "--target", &target.url()]);
+                drop(holder);
+                is_done(&underway.ends());
+                is_done(&helper.ends());
+            } else {
+                underway.signal("KILL");
+                underway.ends();
+                drop(holder);
+                wait_until_alone(&target).await;
+                assert!(target.texts("SELECT key FROM kongferry.quarantine WHERE run = (SELECT id FROM kongferry.run ORDER BY place DESC LIMIT 1)").await.is_empty());
+            }
+            if end == "resume" {
+                is_done(&migrate(&url, &target, &["--resume"]));
+            }
+            if end != "undo" {
+                assert_eq!(whole.content().await, target.content().await, "{end}");
+                check_all(&estate, &target, &catalog).await;
+            }
+            kongferry(&["undo", "--target", &target.url()]).exits(0);
+            assert_eq!(before, target.content().await, "{end}");
+        }
+        target.remove().await;
+        whole.remove().await;
+        estate.source.remove().await;
+    });
+}
+
+#[test]
+fn each_class_has_the_policy_that_was_chosen() {
+    run(async {
+        let estate = Estate::plant(true).await;
+        let url = estate.source.url();
+        let target = database::fresh("16", VERSION).await;
+        target.execute(OWN_INDEXES).await;
+        let catalog = target.catalog().await;
+        let failed = migrate(&url, &target, &["--on-orphan", "fail", "--on-duplicate", "keep-oldest"]);
+        failed
+            .exits(8)
+            .complains_of(&["of class missing-parent, whose policy is to fail", "--on-orphan quarantine"]);
+        failed.keeps_quiet_about(&[MARKER]);
+        is_done(&migrate(&url, &target, &["--resume", "--on-orphan", "skip"]))
+            .prints(&["keyauth_credentials: 1 row left behind after the load"]);
+        // What depended on duplicates and misfits went with them.
+        let below = "SELECT table_name || ' ' || key FROM kongferry.quarantine WHERE class = 'missing-parent' ORDER BY 1";
+        let mut expected = [
+            format!("keyauth_credentials {}", Estate::id("keyauth_credentials", 30)),
+            format!("keyauth_credentials {}", Estate::id("keyauth_credentials", 41)),
+            format!("plugins {}", Estate::id("plugins", 41)),
+        ];
+        expected.sort();
+        assert_eq!(target.texts(below).await, expected);
+        let ended = kongferry(&["undo", "--target", &target.url()]);
+        ended.exits(0);
+        for (policy, said) in [
+            ("workspace-mismatch=fail", "of class workspace-mismatch, whose policy is to fail"),
+            ("duplicate=fail", "of class duplicate, whose policy is to fail"),
+            ("index-entry=fail", "of class index-entry, whose policy is to fail"),
+        ] {
+            let failed = migrate(&url, &target, &["--policy", policy, "--on-duplicate", "keep-newest"]);
+            failed.exits(8).complains_of(&[said]).keeps_quiet_about(&[MARKER]);
+            kongferry(&["undo", "--target", &target.url()]).exits(0);
+        }
+        let options = ["--policy", "workspace-mismatch=quarantine", "--on-duplicate", "keep-oldest"];
+        is_done(&migrate(&url, &target, &options));
+        let held = "SELECT count(*)::text FROM kongferry.quarantine WHERE class = 'workspace-mismatch'
+                    AND run = (SELECT id FROM kongferry.run ORDER BY place DESC LIMIT 1)";
+        assert_eq!(target.texts(held).await, ["6"]);
+        check_tags(&target).await;
+        check_ledger(&target).await;
+        let changed = compare::differing(&catalog, &target.catalog().await);
+        assert!(changed.is_empty(), "the target's catalog changed:\n{}", changed.join("\n"));
+        target.remove().await;
         estate.source.remove().await;
     });
 }

@@ -25,8 +25,6 @@ pub struct Planted {
     pub table: &'static str,
     pub id: String,
     pub fate: Fate,
-    /// Only where duplicates with dependents are part of the estate.
-    pub needs_decision: bool,
 }
 
 /// The estate.
@@ -54,7 +52,9 @@ fn noise(length: usize) -> String {
     let mut text = MARKER.to_owned();
     while text.len() < length {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        text.push(char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[(state >> 58) as usize]));
+        text.push(char::from(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[(state >> 58) as usize],
+        ));
     }
     text
 }
@@ -84,10 +84,6 @@ impl Estate {
     }
 
     async fn row(&mut self, table: &'static str, n: u32, fate: Fate, row: Value) {
-        self.row_of(table, n, fate, row, false).await;
-    }
-
-    async fn row_of(&mut self, table: &'static str, n: u32, fate: Fate, row: Value, needs_decision: bool) {
         let mut row = row;
         let id = row["id"].as_str().map_or_else(|| id(table, n), str::to_owned);
         row["id"] = json!(id);
@@ -95,7 +91,7 @@ impl Estate {
             row["partition"] = json!(table);
         }
         self.source.insert(table, &row, None).await;
-        self.rows.push(Planted { table, id, fate, needs_decision });
+        self.rows.push(Planted { table, id, fate });
     }
 
     fn other(&self) -> String {
@@ -110,9 +106,20 @@ impl Estate {
         self.row("consumers", 1, Fate::Arrives, named(&ws, "one")).await;
         // The same name in another workspace is another name.
         self.row("consumers", 2, Fate::Arrives, named(&other, "one")).await;
-        self.row("services", 1, Fate::Arrives, json!({ "ws_id": ws, "name": format!("{ws}:s"), "host": "one" })).await;
-        self.row("keyauth_credentials", 1, Fate::Arrives, json!({ "ws_id": ws, "key": format!("{ws}:k"), "consumer_id": id("consumers", 1) }))
-            .await;
+        self.row(
+            "services",
+            1,
+            Fate::Arrives,
+            json!({ "ws_id": ws, "name": format!("{ws}:s"), "host": "one" }),
+        )
+        .await;
+        self.row(
+            "keyauth_credentials",
+            1,
+            Fate::Arrives,
+            json!({ "ws_id": ws, "key": format!("{ws}:k"), "consumer_id": id("consumers", 1) }),
+        )
+        .await;
         self.row(
             "keyauth_credentials",
             2,
@@ -130,7 +137,8 @@ impl Estate {
         self.row("acls", 2, Fate::Arrives, acl(&ws, "twin", OLD)).await;
         self.row("acls", 3, Fate::Held("duplicate"), acl(&other, "twin", NEW)).await;
         let plugin = |ws: &str, name: &str, service: Option<u32>, consumer: Option<u32>| {
-            let (service, consumer) = (service.map(|n| id("services", n)), consumer.map(|n| id("consumers", n)));
+            let (service, consumer) =
+                (service.map(|n| id("services", n)), consumer.map(|n| id("consumers", n)));
             let part = |id: &Option<String>| id.clone().unwrap_or_default();
             json!({ "ws_id": ws, "name": name, "enabled": true, "config": "{}", "service_id": service, "consumer_id": consumer,
                     "cache_key": format!("plugins:{name}::{}:{}::{ws}", part(&service), part(&consumer)) })
@@ -181,17 +189,27 @@ impl Estate {
             json!({ "ws_id": ws, "name": format!("{ws}:{MARKER}-up"), "client_certificate_id": id("certificates", 9_999), "slots": 10 }),
         )
         .await;
-        let target = |upstream: u32| {
-            json!({ "ws_id": ws, "upstream_id": id("upstreams", upstream), "target": "host:80", "weight": 1, "tags": ["target"] })
-        };
+        let target = |upstream: u32| json!({ "ws_id": ws, "upstream_id": id("upstreams", upstream), "target": "host:80", "weight": 1, "tags": ["target"] });
         self.row("targets", 1, held(), target(1)).await;
-        self.row("upstreams", 2, Fate::Arrives, json!({ "ws_id": ws, "name": format!("{ws}:up"), "slots": 10 })).await;
+        self.row(
+            "upstreams",
+            2,
+            Fate::Arrives,
+            json!({ "ws_id": ws, "name": format!("{ws}:up"), "slots": 10 }),
+        )
+        .await;
         self.row("targets", 2, Fate::Arrives, target(2)).await;
         // It shares its id, and with it the row of tags, with one that stays.
         let twin = json!({ "id": id("consumers", 1), "ws_id": ws, "username": format!("{ws}:{MARKER}-twin"), "consumer_id": id("consumers", 9_999) });
         self.row("hmacauth_credentials", 1, held(), twin).await;
         // In a workspace that does not exist: no parent to follow for those below it.
-        self.row("consumers", 10, held(), json!({ "ws_id": nowhere, "username": format!("{nowhere}:{MARKER}-lost") })).await;
+        self.row(
+            "consumers",
+            10,
+            held(),
+            json!({ "ws_id": nowhere, "username": format!("{nowhere}:{MARKER}-lost") }),
+        )
+        .await;
         self.row(
             "keyauth_credentials",
             10,
@@ -207,16 +225,12 @@ impl Estate {
         let consumer = |at: &str| json!({ "ws_id": ws, "username": format!("{ws}:{MARKER}-twin"), "created_at": at, "tags": ["twin"] });
         self.row("consumers", 20, held(), consumer(NEW)).await;
         self.row("consumers", 21, Fate::Arrives, consumer(OLD)).await;
-        let key = |at: Option<&str>| {
-            json!({ "ws_id": ws, "key": format!("{ws}:{MARKER}-key"), "consumer_id": id("consumers", 1), "created_at": at })
-        };
+        let key = |at: Option<&str>| json!({ "ws_id": ws, "key": format!("{ws}:{MARKER}-key"), "consumer_id": id("consumers", 1), "created_at": at });
         // Without a time it is older than the column, and among equals the id decides.
         self.row("keyauth_credentials", 20, held(), key(Some(OLD))).await;
         self.row("keyauth_credentials", 22, held(), key(Some(OLD))).await;
         self.row("keyauth_credentials", 23, Fate::Arrives, key(None)).await;
-        let service = |n: u32, host: &str, at: &str| {
-            json!({ "ws_id": ws, "name": format!("{ws}:host {n}"), "host": host, "created_at": at })
-        };
+        let service = |n: u32, host: &str, at: &str| json!({ "ws_id": ws, "name": format!("{ws}:host {n}"), "host": host, "created_at": at });
         self.row("services", 20, Fate::Arrives, service(20, &format!("{MARKER}-Host"), OLD)).await;
         self.row("services", 21, held(), service(21, &format!("{MARKER}-hOST"), NEW)).await;
         let jwt = |n: u32, algorithm: &str| {
@@ -231,31 +245,94 @@ impl Estate {
     async fn unfit(&mut self) {
         let ws = self.ws.clone();
         let held = || Fate::Held("index-entry");
-        self.row("consumers", 30, held(), json!({ "ws_id": ws, "username": format!("{ws}:{}", noise(4_000)) })).await;
-        self.row("keyauth_credentials", 30, Fate::Held("missing-parent"), json!({ "ws_id": ws, "consumer_id": id("consumers", 30),
-            "key": format!("{ws}:{MARKER}-of-the-large") }))
-            .await;
-        self.row("consumers", 31, Fate::Arrives, json!({ "ws_id": ws, "username": format!("{ws}:{}", chaff()) })).await;
-        self.row("services", 30, held(), json!({ "ws_id": ws, "name": format!("{ws}:tagged"), "host": "tagged", "tags": [noise(4_000)] }))
-            .await;
-        self.row("upstreams", 30, held(), json!({ "ws_id": ws, "name": format!("{ws}:nan"), "slots": 10, "host_header": MARKER }))
-            .await;
-        self.row("upstreams", 31, Fate::Arrives, json!({ "ws_id": ws, "name": format!("{ws}:n"), "slots": 10, "host_header": "17" }))
-            .await;
+        self.row(
+            "consumers",
+            30,
+            held(),
+            json!({ "ws_id": ws, "username": format!("{ws}:{}", noise(4_000)) }),
+        )
+        .await;
+        self.row(
+            "keyauth_credentials",
+            30,
+            Fate::Held("missing-parent"),
+            json!({ "ws_id": ws, "consumer_id": id("consumers", 30),
+            "key": format!("{ws}:{MARKER}-of-the-large") }),
+        )
+        .await;
+        self.row(
+            "consumers",
+            31,
+            Fate::Arrives,
+            json!({ "ws_id": ws, "username": format!("{ws}:{}", chaff()) }),
+        )
+        .await;
+        self.row(
+            "services",
+            30,
+            held(),
+            json!({ "ws_id": ws, "name": format!("{ws}:tagged"), "host": "tagged", "tags": [noise(4_000)] }),
+        )
+        .await;
+        self.row(
+            "upstreams",
+            30,
+            held(),
+            json!({ "ws_id": ws, "name": format!("{ws}:nan"), "slots": 10, "host_header": MARKER }),
+        )
+        .await;
+        self.row(
+            "upstreams",
+            31,
+            Fate::Arrives,
+            json!({ "ws_id": ws, "name": format!("{ws}:n"), "slots": 10, "host_header": "17" }),
+        )
+        .await;
     }
 
-    /// Consumers 40 (old) and 41 (new), both with credentials; 41 has a plugin as well.
+    /// Consumers 40 (old) and 41 (new), both with credentials; 41 has a plugin as well. Fates are those of keep-oldest.
     async fn decision(&mut self) {
         let ws = self.ws.clone();
         for (n, at, fate) in [(40, OLD, Fate::Arrives), (41, NEW, Fate::Held("duplicate"))] {
             let row = json!({ "ws_id": ws, "username": format!("{ws}:{MARKER}-both"), "created_at": at });
             let below = if fate == Fate::Arrives { Fate::Arrives } else { Fate::Held("missing-parent") };
-            self.row_of("consumers", n, fate, row, true).await;
-            let key = json!({ "ws_id": ws, "key": format!("{ws}:{MARKER}-of {n}"), "consumer_id": id("consumers", n), "tags": ["both"] });
-            self.row_of("keyauth_credentials", n, below, key, true).await;
+            self.row("consumers", n, fate, row).await;
+            let consumer = id("consumers", n);
+            let key = json!({ "ws_id": ws, "key": format!("{ws}:{MARKER}-of {n}"), "consumer_id": consumer, "tags": ["both"] });
+            self.row("keyauth_credentials", n, below, key).await;
         }
-        let plugin = json!({ "ws_id": ws, "name": "key-auth", "enabled": true, "config": "{}", "consumer_id": id("consumers", 41),
+        let plugin = json!({ "ws_id": ws, "name": "key-auth", "enabled": true, "config": "{}",
+                             "consumer_id": id("consumers", 41),
                              "cache_key": format!("plugins:key-auth:::{}::{ws}", id("consumers", 41)) });
-        self.row_of("plugins", 41, Fate::Held("missing-parent"), plugin, true).await;
+        self.row("plugins", 41, Fate::Held("missing-parent"), plugin).await;
+    }
+
+    /// The newest of several rows stays: the fates of duplicates and of what depends on them are the other way round.
+    pub fn keep_newest(&mut self) {
+        let stays = |fate: &mut Fate| *fate = Fate::Arrives;
+        for row in &mut self.rows {
+            let n: u32 = row.id[row.id.len() - 12..].parse().unwrap();
+            match (row.table, n) {
+                ("consumers", 20 | 41)
+                | ("keyauth_credentials", 22 | 41)
+                | ("services" | "jwt_secrets", 21)
+                | ("plugins", 41) => {
+                    stays(&mut row.fate);
+                }
+                ("consumers", 21 | 40) | ("keyauth_credentials", 23) | ("services" | "jwt_secrets", 20) => {
+                    row.fate = Fate::Held("duplicate");
+                }
+                ("keyauth_credentials", 40) => row.fate = Fate::Held("missing-parent"),
+                // The one that moved is the newer.
+                ("acls", 2) => row.fate = Fate::Held("duplicate"),
+                ("acls", 3) => row.fate = Fate::Moves(None),
+                _ => {}
+            }
+        }
+    }
+
+    /// The id of a planted row.
+    pub fn id(table: &str, n: u32) -> String {
+        id(table, n)
     }
 }

@@ -142,6 +142,15 @@ impl Ledger {
             .await
     }
 
+    /// Tables whose rows of `tags` have been written.
+    pub async fn tables_with_tags(&self, transaction: &mut LoadTransaction) -> Result<Vec<String>> {
+        let what = "see which tags have been written";
+        let sql =
+            "SELECT table_name FROM kongferry.task WHERE run = $1 AND work = '\"tags\"' AND state = 'done'";
+        let rows = transaction.query(format!("cannot {what}"), sql, &[&self.run]).await?;
+        rows.iter().map(|row| row.try_get(0).map_err(|_| unexpected(what))).collect()
+    }
+
     /// What the run is to do with bad rows, as the ledger has it now.
     pub async fn orders(&self, transaction: &mut LoadTransaction) -> Result<Orders> {
         let what = "read what becomes of bad rows";

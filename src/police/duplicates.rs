@@ -111,9 +111,10 @@ impl Police<'_> {
         Ok(Error::new(
             ErrorKind::Row,
             format!(
-                "{table}: {} the same key as an older row ({}), and rows of other tables depend on them",
+                "{table}: {} the same key as an older row ({}), and other rows depend on {}",
                 if rows == 1 { "1 row has".to_owned() } else { format!("{} have", counted(rows, "row")) },
-                index.name
+                index.name,
+                if rows == 1 { "it" } else { "some of them" }
             ),
         )
         .because(format!("rows with dependents in {}", ids.join("; in ")))

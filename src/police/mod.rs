@@ -53,6 +53,7 @@ const MARKED: &str = "
     CREATE TEMPORARY TABLE kongferry_bad (
         table_name text NOT NULL, at tid NOT NULL, class text NOT NULL, rule text NOT NULL, reason text NOT NULL,
         UNIQUE (table_name, at)) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE kongferry_gone (id uuid) ON COMMIT DROP;
     CREATE TEMPORARY TABLE kongferry_failed (rule text) ON COMMIT DROP;";
 
 /// Who polices the rows of a run.

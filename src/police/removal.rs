@@ -102,7 +102,9 @@ impl Police<'_> {
         if removed != marked.iter().map(|(_, rows)| rows).sum::<u64>() {
             return Err(Error::new(ErrorKind::Internal, "rows of a table that is not policed were marked"));
         }
-        self.transaction.batch("cannot end taking rows away", "DELETE FROM pg_temp.kongferry_bad").await?;
+        self.restore_tags_of_twins().await?;
+        let sql = "DELETE FROM pg_temp.kongferry_bad; DELETE FROM pg_temp.kongferry_gone";
+        self.transaction.batch("cannot end taking rows away", sql).await?;
         Ok(removed)
     }
 
@@ -151,20 +153,57 @@ impl Police<'_> {
 
     /// Removes what stands in `tags` for the marked rows of `table`: its triggers are off.
     async fn forget_tags(&mut self, table: &str) -> Result<()> {
-        let tagged = self.armour.tables.get(table).is_some_and(|table| table.tagged);
-        if !tagged || !self.armour.tables.contains_key(TAGS) {
+        if !self.is_tagged(table) {
             return Ok(());
         }
+        let what = format!("cannot remove the tags of {table}");
         let sql = format!(
-            "DELETE FROM {} g USING {} t WHERE t.ctid = {} AND g.entity_id = t.id AND g.entity_name = $1",
-            self.name(TAGS),
+            "INSERT INTO pg_temp.kongferry_gone SELECT t.id FROM {} t WHERE t.ctid = {}",
             self.name(table),
             places(table)
         );
-        self.transaction
-            .execute(format!("cannot remove the tags of {table}"), &sql, &[&table])
-            .await
-            .map(drop)
+        self.transaction.execute(&what, &sql, &[]).await?;
+        let sql = format!(
+            "DELETE FROM {} WHERE entity_id IN (SELECT id FROM pg_temp.kongferry_gone)",
+            self.name(TAGS)
+        );
+        self.transaction.execute(&what, &sql, &[]).await.map(drop)
+    }
+
+    /// Entities of several tables can share an id, and then a row of `tags`. Writes it anew for those that are left, as far as the
+    /// tags of their tables have been written.
+    async fn restore_tags_of_twins(&mut self) -> Result<()> {
+        let written = self.ledger.tables_with_tags(self.transaction).await?;
+        let tables: Vec<String> = self.tables();
+        let twins: Vec<String> = tables
+            .iter()
+            .filter(|table| written.contains(table) && self.is_tagged(table))
+            .map(|table| {
+                format!(
+                    "SELECT e.id, {}::text AS entity_name, e.tags FROM {} e WHERE e.id IN (SELECT id FROM pg_temp.kongferry_gone)",
+                    literal(table),
+                    self.name(table)
+                )
+            })
+            .collect();
+        if twins.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO {} (entity_id, entity_name, tags)
+             SELECT DISTINCT id, first_value(entity_name) OVER written, last_value(tags) OVER written FROM ({}) twins
+             WINDOW written AS (PARTITION BY id ORDER BY array_position($1::text[], entity_name)
+                                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+            self.name(TAGS),
+            twins.join(" UNION ALL ")
+        );
+        let what = "cannot write the tags of entities that shared their id with others";
+        self.transaction.execute(what, &sql, &[&tables]).await.map(drop)
+    }
+
+    fn is_tagged(&self, table: &str) -> bool {
+        let tagged = self.armour.tables.get(table).is_some_and(|table| table.tagged);
+        tagged && self.armour.tables.contains_key(TAGS)
     }
 
     /// Takes off the foreign keys that refer to `table` and are back already, so that nothing goes by a cascade and nothing is

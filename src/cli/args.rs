@@ -212,8 +212,12 @@ impl LoadingArgs {
 
     /// What becomes of bad rows.
     pub fn policies(&self) -> Result<Policies> {
-        let mut policies = Policies::default();
-        self.policy.iter().try_for_each(|choice| policies.choose(*choice))?;
-        Ok(policies)
+        chosen(Policies::default(), &self.policy)
     }
+}
+
+/// `policies` with these choices over them.
+pub fn chosen(mut policies: Policies, choices: &[PolicyChoice]) -> Result<Policies> {
+    choices.iter().try_for_each(|choice| policies.choose(*choice))?;
+    Ok(policies)
 }

@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use kongferry::engine::plan::{Plan, PlanOptions};
-use kongferry::policy::Policies;
 use kongferry::engine::preflight::Sides;
 use kongferry::engine::scan::{ScanOptions, scan};
 use kongferry::engine::workers::Stop;
 use kongferry::estate::{self, CreateOptions, FillSpec, KongVersion};
+use kongferry::policy::Policies;
 use kongferry::report::progress::Observer;
 use kongferry::schema_map::{Choice, MapSet};
 use kongferry::source::cluster::{Cluster, ClusterConfig};
@@ -115,8 +115,7 @@ async fn dry_run_against_bare_scan(session: &Session, cassandra: &str, postgres:
         let bare_rate = rate(rows, begun);
         let scanning = ScanOptions { workers: WORKERS, started: 0, list_rejects: 0 };
         let begun = Instant::now();
-        let (harvest, _) =
-            scan(sides.source.clone(), &plan, &scanning, &Stop::default(), &events).await;
+        let (harvest, _) = scan(sides.source.clone(), &plan, &scanning, &Stop::default(), &events).await;
         let read: u64 = harvest.totals.iter().map(|totals| totals.read).sum();
         let our_rate = rate(usize::try_from(read).unwrap(), begun);
         assert!(harvest.failures.is_empty() && read == u64::try_from(rows).unwrap());

@@ -50,7 +50,8 @@ fn main() {
 
 /// Fastest, median and slowest nanoseconds per row, and bytes per tuple.
 fn measure(table: &Bench, sample: Duration) -> (f64, f64, f64, usize) {
-    let context = ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[], ..ShaperContext::default() };
+    let context =
+        ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[], ..ShaperContext::default() };
     let shaper = RowShaper::compile(&table.mapping, context).unwrap();
     let mut out = Shaped::default();
     shaper.shape(&table.page, &mut out).unwrap();

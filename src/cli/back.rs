@@ -8,8 +8,8 @@ use crate::engine::{rearm, undo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Guard, HeldChoice, Ledger, Run, RunState};
 use crate::report::progress::Observer;
-use crate::verify::counts::lie;
 use crate::target::Target;
+use crate::verify::counts::lie;
 
 /// Put the target back as it was before the last run.
 ///

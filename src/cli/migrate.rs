@@ -273,8 +273,11 @@ fn foresee(totals: &[TableTotals], policies: &Policies) -> (String, Result<()>, 
         Ok(())
     } else {
         let rows = counted(failing, "row");
-        Err(Error::new(ErrorKind::Row, format!("{rows} cannot be loaded, and the policy of their class is fail"))
-            .remedy("correct or delete the rows listed above on the source, or choose another policy"))
+        Err(Error::new(
+            ErrorKind::Row,
+            format!("{rows} cannot be loaded, and the policy of their class is fail"),
+        )
+        .remedy("correct or delete the rows listed above on the source, or choose another policy"))
     };
     let held = if held == 0 {
         Ok(())

@@ -147,8 +147,11 @@ async fn open(target: &TargetArgs) -> Result<(Target, Run)> {
     let run = Run::newest(&target).await.map_err(Error::before_writing)?;
     match run.filter(|run| run.state != RunState::Undone) {
         Some(run) => Ok((target, run)),
-        None => Err(Error::new(ErrorKind::Preflight, "there is no run on this target, so nothing is in quarantine")
-            .remedy("check that it is the right database; nothing was changed")),
+        None => Err(Error::new(
+            ErrorKind::Preflight,
+            "there is no run on this target, so nothing is in quarantine",
+        )
+        .remedy("check that it is the right database; nothing was changed")),
     }
 }
 
@@ -328,7 +331,9 @@ fn whole(head: &HeldHead, kept: Kept) -> Result<Value> {
             let cells = cells.into_iter().map(|(name, ty, value)| {
                 let hex = value.as_ref().map(|value| readable(&crate::source::CqlType::Blob, Some(value)));
                 let text = value.as_ref().map(|value| match std::str::from_utf8(value) {
-                    Ok(text) if matches!(ty, crate::source::CqlType::Text | crate::source::CqlType::Ascii) => {
+                    Ok(text)
+                        if matches!(ty, crate::source::CqlType::Text | crate::source::CqlType::Ascii) =>
+                    {
                         text.to_owned()
                     }
                     _ => readable(&ty, Some(value)),

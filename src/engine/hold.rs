@@ -132,7 +132,10 @@ impl Holding {
             return Ok(());
         }
         let Quarantine::Open { ledger, task } = quarantine else {
-            return Err(Error::new(ErrorKind::Internal, "rows are held, and there is no quarantine for them"));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "rows are held, and there is no quarantine for them",
+            ));
         };
         ledger.hold(transaction, Some(task), &self.rows).await?;
         self.rows.clear();
@@ -154,7 +157,8 @@ fn cannot_be_loaded(
 ) -> Error {
     let remedy = match quarantine {
         Quarantine::Closed => {
-            "correct or delete this row on the source, then run again: nothing of this table can be left out".to_owned()
+            "correct or delete this row on the source, then run again: nothing of this table can be left out"
+                .to_owned()
         }
         Quarantine::Open { .. } => format!(
             "correct or delete this row on the source (or add the row it refers to, or remove its twin), then run again; \

@@ -33,7 +33,14 @@ pub async fn perform(
     match &task.work {
         Work::Seed => {
             let (sides, archive) = (&crew.sides, crew.ledger.archive());
-            return seed::seed(loading(crew, Quarantine::Closed), &sides.catalog, &crew.plan, transaction, archive).await;
+            return seed::seed(
+                loading(crew, Quarantine::Closed),
+                &sides.catalog,
+                &crew.plan,
+                transaction,
+                archive,
+            )
+            .await;
         }
         Work::Copy(splits) => return copy(crew, transaction, task, splits).await,
         Work::Disarm => {

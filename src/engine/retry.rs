@@ -89,7 +89,10 @@ impl Retry<'_> {
         table: &str,
     ) -> Result<Retried> {
         let Some(known) = catalog.tables.get(table) else {
-            return Err(Error::new(ErrorKind::Preflight, format!("the target has no table {table} any more")));
+            return Err(Error::new(
+                ErrorKind::Preflight,
+                format!("the target has no table {table} any more"),
+            ));
         };
         let choice = HeldChoice { table: Some(table.to_owned()), ..choice.clone() };
         let whole: Vec<String> =
@@ -113,7 +116,8 @@ impl Retry<'_> {
                     .filter_map(|(head, kept)| Some((head, kept?)))
                     .filter(|(head, _)| waiting.as_ref().is_none_or(|waiting| waiting.contains(&head.id)))
                     .collect();
-                let mut tried = Batch { ledger, retry: self, catalog, table, whole: &whole, shapers: &mut shapers };
+                let mut tried =
+                    Batch { ledger, retry: self, catalog, table, whole: &whole, shapers: &mut shapers };
                 if waiting.is_none() {
                     retried.held += u64::try_from(batch.len()).unwrap_or(u64::MAX);
                 }

@@ -73,7 +73,8 @@ async fn scan_piece(
                 for reject in &shaped.rejects {
                     if found.len() < options.list_rejects {
                         let (class, reason) = (reject.class(), reject.reason);
-                        let text = format!("row {}: column {}: {reason} ({class})", reject.key, reject.column);
+                        let text =
+                            format!("row {}: column {}: {reason} ({class})", reject.key, reject.column);
                         found.push(FoundReject { table: plan.table.clone(), text });
                     }
                 }

@@ -105,11 +105,7 @@ impl SiftedPage {
 }
 
 /// Tries the rows again whose parent was missing; whether any went in.
-async fn retry(
-    transaction: &mut LoadTransaction,
-    sieve: &Sieve,
-    waiting: &mut [SiftedPage],
-) -> Result<bool> {
+async fn retry(transaction: &mut LoadTransaction, sieve: &Sieve, waiting: &mut [SiftedPage]) -> Result<bool> {
     let mut progress = false;
     for sifted in waiting {
         let orphans: Vec<usize> = sifted.orphans().collect();
@@ -142,10 +138,8 @@ impl Sifting<'_> {
         let SiftedPage { page, shaped, refused } = sifted;
         self.held.take_rejects(quarantine, plan, page, shaped)?;
         let marks = &shaped.tuples;
-        let by_row: BTreeMap<usize, &Refusal> = refused
-            .iter()
-            .filter_map(|(place, refusal)| Some((marks.get(*place)?.row, refusal)))
-            .collect();
+        let by_row: BTreeMap<usize, &Refusal> =
+            refused.iter().filter_map(|(place, refusal)| Some((marks.get(*place)?.row, refusal))).collect();
         let rows = by_row.iter().map(|(row, refusal)| (*row, *refusal));
         self.held.take_refused(quarantine, plan, page, rows, &mut self.totals)?;
         if !by_row.is_empty() {

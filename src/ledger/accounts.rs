@@ -125,7 +125,10 @@ mod tests {
         accounts.held_later = 1;
         accounts.changes.insert(Why::Retried, 2);
         assert!(accounts.check("t", &totals).is_ok());
-        assert_eq!((accounts.changed(), accounts.taken(Why::Quarantined), accounts.taken(Why::Retried)), (1, 1, 0));
+        assert_eq!(
+            (accounts.changed(), accounts.taken(Why::Quarantined), accounts.taken(Why::Retried)),
+            (1, 1, 0)
+        );
         accounts.held_at_load = 1;
         assert!(accounts.check("t", &totals).is_err());
     }

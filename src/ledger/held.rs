@@ -54,8 +54,10 @@ pub enum Kept {
     Loaded(String),
 }
 
-const HEAD: &str = "id, table_name, key, class, rule, reason, pg_catalog.to_char(at, 'YYYY-MM-DD HH24:MI:SS')";
-const CHOSEN: &str = "run = $1 AND state = 'held' AND (coalesce(cardinality($2::bigint[]), 0) = 0 OR id = ANY($2))
+const HEAD: &str =
+    "id, table_name, key, class, rule, reason, pg_catalog.to_char(at, 'YYYY-MM-DD HH24:MI:SS')";
+const CHOSEN: &str =
+    "run = $1 AND state = 'held' AND (coalesce(cardinality($2::bigint[]), 0) = 0 OR id = ANY($2))
     AND ($3::text IS NULL OR table_name = $3) AND ($4::text IS NULL OR class = $4)";
 
 impl Ledger {
@@ -69,8 +71,11 @@ impl Ledger {
         with_content: bool,
     ) -> Result<Vec<(HeldHead, Option<Kept>)>> {
         let what = "read what lies in quarantine";
-        let content =
-            if with_content { "selection::text, cells, read_at, content::text" } else { "NULL, NULL, NULL, NULL" };
+        let content = if with_content {
+            "selection::text, cells, read_at, content::text"
+        } else {
+            "NULL, NULL, NULL, NULL"
+        };
         let sql = format!(
             "SELECT {HEAD}, {content} FROM kongferry.quarantine WHERE {CHOSEN} AND id > $5 ORDER BY id LIMIT $6"
         );
@@ -97,7 +102,8 @@ impl Ledger {
             .map_err(|error| failure::statement(&error, format!("cannot {what}")))?;
         rows.iter()
             .map(|row| {
-                let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+                let read =
+                    || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
                 let (table, class, rows): (String, String, i64) = read().map_err(|_| unexpected(what))?;
                 let class = Class::parse(&class).ok_or_else(|| unreadable("a class of rows"))?;
                 Ok((table, class, u64::try_from(rows).unwrap_or(0)))
@@ -120,12 +126,10 @@ impl Ledger {
         rule: &str,
         reason: &str,
     ) -> Result<()> {
-        let sql = "UPDATE kongferry.quarantine SET class = $3, rule = $4, reason = $5 WHERE run = $1 AND id = $2";
+        let sql =
+            "UPDATE kongferry.quarantine SET class = $3, rule = $4, reason = $5 WHERE run = $1 AND id = $2";
         let what = "cannot write down why a row stays in quarantine";
-        transaction
-            .execute(what, sql, &[&self.run, &id, &class.as_str(), &rule, &reason])
-            .await
-            .map(drop)
+        transaction.execute(what, sql, &[&self.run, &id, &class.as_str(), &rule, &reason]).await.map(drop)
     }
 
     /// [`still_held`](Self::still_held), for a row that the target refused.

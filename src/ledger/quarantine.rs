@@ -12,7 +12,17 @@ use crate::target::LoadTransaction;
 
 /// Columns of `kongferry.quarantine` in the order of a tuple.
 const COLUMNS: [&str; 11] = [
-    "run", "task", "table_name", "key", "class", "rule", "reason", "cells", "selection", "read_at", "content",
+    "run",
+    "task",
+    "table_name",
+    "key",
+    "class",
+    "rule",
+    "reason",
+    "cells",
+    "selection",
+    "read_at",
+    "content",
 ];
 /// First byte of a binary jsonb value: the version of its format.
 const JSONB_VERSION: u8 = 1;
@@ -31,7 +41,9 @@ fn tuple(run: Uuid, task: Option<i32>, row: &HeldRow) -> Option<Vec<u8>> {
         Some(())
     };
     field(Some(&[run.as_bytes()]))?;
-    field(task.map(i32::to_be_bytes).as_ref().map(|task| [task.as_slice()]).as_ref().map(<[_; 1]>::as_slice))?;
+    field(
+        task.map(i32::to_be_bytes).as_ref().map(|task| [task.as_slice()]).as_ref().map(<[_; 1]>::as_slice),
+    )?;
     for text in [&row.table, &row.key, row.class.as_str(), &row.rule, &row.reason] {
         field(Some(&[text.as_bytes()]))?;
     }
@@ -99,7 +111,10 @@ impl Ledger {
         let mut copy = transaction.copy_into(SCHEMA, "quarantine", &columns).await?;
         for row in rows {
             let tuple = tuple(self.run, task, row).ok_or_else(|| {
-                Error::new(ErrorKind::Target, format!("{} row {} is too large for quarantine", row.table, row.key))
+                Error::new(
+                    ErrorKind::Target,
+                    format!("{} row {} is too large for quarantine", row.table, row.key),
+                )
             })?;
             copy.send(tuple.into()).await.map_err(Error::from)?;
         }

@@ -83,10 +83,8 @@ impl Sieve {
         columns: &[String],
         version: u32,
     ) -> Result<Self> {
-        let (name, list) = (
-            qualified(transaction.schema(), table),
-            quoted_list(columns.iter().map(String::as_str)),
-        );
+        let (name, list) =
+            (qualified(transaction.schema(), table), quoted_list(columns.iter().map(String::as_str)));
         // Constraints that wait for the end of the transaction would name no row.
         let sql = format!(
             "SET CONSTRAINTS ALL IMMEDIATE;

@@ -224,10 +224,7 @@ impl RowShaper {
             Repair::ZeroLength => Some(Reason::ZeroLength),
             _ => None,
         };
-        repairs
-            .iter()
-            .filter_map(reason)
-            .find(|reason| self.policies.of(reason.class()) != Policy::Repair)
+        repairs.iter().filter_map(reason).find(|reason| self.policies.of(reason.class()) != Policy::Repair)
     }
 
     /// Appends the tuple of one row, or says which column cannot be written and why.

@@ -121,9 +121,8 @@ fn quiet_instant(totals: &[TableTotals], from: i64) -> i64 {
 
 /// The counts as a table for people.
 pub fn render(counts: &[TableCount]) -> String {
-    let quarantined = |count: &TableCount| {
-        count.totals.quarantined_rows() + count.accounts.taken(Why::Quarantined)
-    };
+    let quarantined =
+        |count: &TableCount| count.totals.quarantined_rows() + count.accounts.taken(Why::Quarantined);
     let any_quarantined = counts.iter().any(|count| quarantined(count) > 0);
     let mut header = vec![("table", Align::Left), ("read", Align::Right), ("skipped", Align::Right)];
     if any_quarantined {

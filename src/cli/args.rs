@@ -287,11 +287,13 @@ impl LoadingArgs {
 
     /// What becomes of bad rows.
     pub fn policies(&self) -> Result<Policies> {
-        let mut policies = Policies::default();
-        self.policy.iter().try_for_each(|choice| policies.choose(*choice))?;
-        if let Some(policy) = self.on_orphan()? {
-            policies.choose(policy)?;
-        }
-        Ok(policies)
+        let policies = chosen(Policies::default(), &self.policy)?;
+        chosen(policies, self.on_orphan()?.as_slice())
     }
+}
+
+/// `policies` with these choices over them.
+pub fn chosen(mut policies: Policies, choices: &[PolicyChoice]) -> Result<Policies> {
+    choices.iter().try_for_each(|choice| policies.choose(*choice))?;
+    Ok(policies)
 }

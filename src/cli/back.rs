@@ -6,9 +6,10 @@ use super::target_only::TargetArgs;
 use crate::engine::events::Events;
 use crate::engine::{rearm, undo};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Guard, Ledger, Run, RunState};
+use crate::ledger::{Guard, HeldChoice, Ledger, Run, RunState};
 use crate::report::progress::Observer;
 use crate::target::Target;
+use crate::verify::counts::lie;
 
 /// Put the target back as it was before the last run.
 ///
@@ -37,11 +38,16 @@ pub struct RearmArgs {
 
 /// Remove schema kongferry from the target, once the move is final.
 ///
-/// Refuses (exit code 3) while a run is not over. Afterwards `kongferry undo` is no longer possible.
+/// Refuses (exit code 3) while a run is not over, and while rows lie in quarantine. Afterwards `kongferry undo` is no longer
+/// possible.
 #[derive(Debug, Args)]
 pub struct CleanArgs {
     #[command(flatten)]
     target: TargetArgs,
+
+    /// Lose the rows that lie in quarantine; `kongferry quarantine export FILE` writes them out before.
+    #[arg(long)]
+    discard_quarantine: bool,
 }
 
 /// Runs `undo`.
@@ -96,6 +102,18 @@ pub async fn clean(args: CleanArgs) -> Result<()> {
             format!("run {} is not over: its ledger is needed", run.id),
         )
         .remedy("`kongferry migrate --resume` completes it, `kongferry undo` goes back"));
+    }
+    let ledger = Ledger::new(target.clone(), run.id);
+    let held: u64 = ledger.held_counts(&HeldChoice::default()).await?.iter().map(|(.., rows)| rows).sum();
+    if held > 0 && run.state == RunState::Done && !args.discard_quarantine {
+        return Err(Error::new(
+            ErrorKind::Preflight,
+            format!("{} of run {} in quarantine", lie(held), run.id),
+        )
+        .remedy(
+            "`kongferry quarantine retry` loads them, `kongferry quarantine export FILE` writes them out; to lose them: \
+             kongferry clean --discard-quarantine",
+        ));
     }
     Ledger::drop_schema(&target).await?;
     drop(guard);

@@ -8,6 +8,7 @@ mod interrupt;
 mod map;
 mod migrate;
 mod plan;
+mod quarantine;
 mod sides;
 mod status;
 mod target_only;
@@ -36,6 +37,7 @@ const EXIT_CODES: &str = "Exit codes:
   2  usage or configuration
   3  refused before anything was changed (unreachable server, wrong password, target not fresh, ...)
   4  interrupted; `kongferry migrate --resume` goes on
+  5  everything else is done and agrees, and rows lie in quarantine: `kongferry quarantine list`
   6  source and target do not hold the same
   7  reading the source failed
   8  loading the target failed, or a row cannot be loaded";
@@ -46,6 +48,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     Verify(verify::VerifyArgs),
     Status(status::StatusArgs),
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     Rearm(back::RearmArgs),
     Undo(back::UndoArgs),
     Clean(back::CleanArgs),
@@ -65,6 +69,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Verify(args) => block_on(verify::run(args)),
         Command::Status(args) => block_on(status::run(args)),
+        Command::Quarantine(command) => block_on(quarantine::run(command)),
         Command::Rearm(args) => block_on(back::rearm(args)),
         Command::Undo(args) => block_on(back::undo(args)),
         Command::Clean(args) => block_on(back::clean(args)),

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::target_only::TargetArgs;
 use crate::error::{Error, Result};
-use crate::ledger::{Ledger, Run, RunState, TaskCount};
-use crate::report::table::{Align, TextTable, grouped};
+use crate::ledger::{HeldChoice, Ledger, Run, RunState, TaskCount};
+use crate::policy::Class;
+use crate::report::table::{Align, TextTable, counted, grouped};
 use crate::target::sessions::{OwnSession, own_sessions};
 
 /// Show the last run on a target: what is done, open, under way and failed, and who works on it.
@@ -26,9 +27,13 @@ pub async fn run(args: StatusArgs) -> Result<()> {
         println!("No run on this target.");
         return Ok(());
     };
-    let counts = Ledger::new(target.clone(), run.id).progress().await?;
+    let ledger = Ledger::new(target.clone(), run.id);
+    let counts = ledger.progress().await?;
     println!("{}", headline(&run));
     print!("{}", render(&counts, args.all));
+    if run.state != RunState::Undone {
+        print!("{}", render_held(&ledger.held_counts(&HeldChoice::default()).await?));
+    }
     if run.is_unfinished() {
         let sessions = own_sessions(&*target.client().await?).await?;
         print!("{}", render_sessions(&sessions));
@@ -88,6 +93,17 @@ fn render(counts: &[TaskCount], all: bool) -> String {
     let sum =
         format!("{} of {} tasks done, {} rows loaded\n", grouped(done), grouped(done + open), grouped(rows));
     if table.is_empty() { sum } else { format!("{}{sum}", table.render()) }
+}
+
+fn render_held(counts: &[(String, Class, u64)]) -> String {
+    if counts.is_empty() {
+        return String::new();
+    }
+    let rows: u64 = counts.iter().map(|(.., rows)| rows).sum();
+    let which: Vec<String> =
+        counts.iter().map(|(table, class, rows)| format!("{table} {} {class}", grouped(*rows))).collect();
+    let (rows, which) = (counted(rows, "row"), which.join(", "));
+    format!("In quarantine: {rows} ({which}). To see them: kongferry quarantine list\n")
 }
 
 fn render_sessions(sessions: &[OwnSession]) -> String {

@@ -1,9 +1,11 @@
 //! What is written beside the cells of a row in quarantine: whatever it takes to read them again without the source.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Column, CqlType, SelectItem, Selection, Table};
+use crate::source::cells::rows_of;
+use crate::source::{Column, CqlType, Page, SelectItem, Selection, Table};
 use crate::transform::ShaperContext;
 
 /// A table of the source as it was when a row of it was kept.
@@ -59,18 +61,32 @@ impl KeptTable {
     }
 
     /// Label and type of each kept cell.
-    pub fn labels(&self) -> Vec<(String, String)> {
+    pub fn labels(&self) -> Vec<(String, CqlType)> {
         let ty = |name: &str| {
             let column = self.columns.iter().find(|column| column.name == name);
-            column.map_or_else(|| "unknown".to_owned(), |column| column.ty.to_string())
+            column.map_or_else(|| CqlType::Other("unknown".to_owned()), |column| column.ty.clone())
         };
         self.items
             .iter()
             .map(|item| match item {
                 SelectItem::Column(name) => (name.clone(), ty(name)),
-                SelectItem::Ttl(name) => (format!("ttl({name})"), CqlType::Int.to_string()),
+                SelectItem::Ttl(name) => (format!("ttl({name})"), CqlType::Int),
             })
             .collect()
+    }
+
+    /// Label, type and bytes of the cells of a row.
+    ///
+    /// # Errors
+    /// `Target` when the bytes are not those of one row.
+    pub fn cells(&self, cells: Vec<u8>) -> Result<Vec<(String, CqlType, Option<Bytes>)>> {
+        let page = Page { rows: 1, body: Bytes::from(cells), read_at: 0 };
+        let row = rows_of(&page, self.items.len()).and_then(|mut rows| rows.pop());
+        let row = row.ok_or_else(|| {
+            Error::new(ErrorKind::Target, "a row of quarantine is not whole")
+                .remedy("has anybody changed kongferry.quarantine?")
+        })?;
+        Ok(self.labels().into_iter().zip(row).map(|((label, ty), cell)| (label, ty, cell)).collect())
     }
 }
 
@@ -100,7 +116,14 @@ mod tests {
             active_keys: Vec::new(),
         };
         assert_eq!(KeptTable::from_json(&kept.to_json().unwrap()).unwrap(), kept);
-        let labels = [("id", "uuid"), ("ttl(tags)", "int")];
-        assert_eq!(kept.labels(), labels.map(|(name, ty)| (name.to_owned(), ty.to_owned())));
+        let labels = [("id", CqlType::Uuid), ("ttl(tags)", CqlType::Int)];
+        assert_eq!(kept.labels(), labels.map(|(name, ty)| (name.to_owned(), ty)));
+        let mut cells = [0, 0, 0, 2, 7, 8].to_vec();
+        cells.extend((-1_i32).to_be_bytes());
+        let read = kept.cells(cells.clone()).unwrap();
+        assert_eq!(read[0].2.as_deref(), Some(&[7, 8][..]));
+        assert_eq!(read[1].2, None);
+        cells.pop();
+        assert!(kept.cells(cells).is_err());
     }
 }

@@ -18,6 +18,7 @@ pub mod perform;
 pub mod plan;
 pub mod preflight;
 pub mod rearm;
+pub mod retry;
 pub mod scan;
 pub mod seed;
 pub mod settle;

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod guard;
+mod held;
 mod kept;
 mod policing;
 mod quarantine;
@@ -21,6 +22,7 @@ mod trace;
 pub use accounts::TableAccounts;
 pub use guard::Guard;
 pub use policing::{Change, Orders, Postponed};
+pub use held::{HeldChoice, HeldHead, Kept};
 pub use quarantine::{HeldContent, HeldRow, Why};
 pub use run::{Run, RunState, Terms, refuse_unfinished};
 pub use schema::SCHEMA;

@@ -30,6 +30,26 @@ pub(super) fn key_text(ty: &CqlType, value: Option<&[u8]>) -> String {
     text.unwrap_or_else(|| hex(value.get(..SHOWN / 2).unwrap_or(value)))
 }
 
+/// A value as text, whole where it is text: for the eyes of somebody who asked for it.
+pub fn readable(ty: &CqlType, value: Option<&[u8]>) -> String {
+    match (ty, value) {
+        (CqlType::Text | CqlType::Ascii, Some(value)) => match std::str::from_utf8(value) {
+            Ok(text) => text.escape_debug().to_string(),
+            Err(_) => hex(value),
+        },
+        (
+            CqlType::List(_)
+            | CqlType::Set(_)
+            | CqlType::Map(..)
+            | CqlType::Tuple(_)
+            | CqlType::Udt { .. }
+            | CqlType::Blob,
+            Some(value),
+        ) => hex(value),
+        _ => key_text(ty, value),
+    }
+}
+
 fn quoted(value: &[u8]) -> String {
     // Four bytes at most to a character.
     let head = String::from_utf8_lossy(value.get(..SHOWN * 4).unwrap_or(value));

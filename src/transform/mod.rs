@@ -69,5 +69,6 @@ mod uuid;
 mod workspace;
 
 pub use codec::converts;
+pub use key::readable;
 pub use shaped::{Reason, Reject, Repair, Shaped, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};

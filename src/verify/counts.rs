@@ -208,7 +208,7 @@ pub fn nothing_held(counts: &[TableCount]) -> Result<()> {
     let rows = counts.iter().map(|count| count.accounts.held_rows()).sum();
     Err(Error::new(
         ErrorKind::Quarantined,
-        format!("everything else is done, and {} in quarantine", lie(rows)),
+        format!("everything else is there, and {} in quarantine", lie(rows)),
     )
     .because(held.join(", "))
     .remedy(
@@ -217,7 +217,8 @@ pub fn nothing_held(counts: &[TableCount]) -> Result<()> {
     ))
 }
 
-fn lie(rows: u64) -> String {
+/// So many rows lie.
+pub fn lie(rows: u64) -> String {
     format!("{} {}", counted(rows, "row"), if rows == 1 { "lies" } else { "lie" })
 }
 

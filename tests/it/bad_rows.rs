@@ -1,5 +1,5 @@
-//! Rows that PostgreSQL refuses: the run ends with exit code 8 and names table, key and reason, never the value. What was
-//! committed before stays consistent.
+//! Rows that PostgreSQL refuses: they go into quarantine, and the run with exit code 5 to its end; or, where their policy is to
+//! fail, it ends with exit code 8 and names table, key and reason, never the value. What was committed before stays consistent.
 
 use kongferry::estate::KongVersion;
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ struct Case {
     named: &'static [&'static str],
     /// Whether the row alone shows it, so that a dry run finds it.
     alone: bool,
+    /// Class of the defect.
+    class: &'static str,
 }
 
 #[test]
@@ -35,6 +37,7 @@ fn a_row_postgres_refuses_is_named_without_its_value() {
         for case in cases(&workspace) {
             source.insert(case.table, &case.row, None).await;
             refused(&source, &case).await;
+            quarantined(&source, &case).await;
             let id = Uuid::parse_str(case.row["id"].as_str().unwrap()).unwrap();
             let partition = if keyed_by_partition(case.table) {
                 format!("partition = '{}' AND ", case.table)
@@ -57,14 +60,18 @@ async fn refused(source: &Keyspace, case: &Case) {
     let (what, table) = (case.what, case.table);
     let id = case.row["id"].as_str().unwrap();
 
-    let dry = kongferry(&[&["migrate", "--dry-run"][..], &urls].concat());
+    let policy = format!("{}=fail", case.class);
+    let dry = kongferry(&[&["migrate", "--dry-run", "--policy", &policy][..], &urls].concat());
     dry.exits(if case.alone { 8 } else { 0 }).keeps_quiet_about(&[MARKER]);
+    let dry = kongferry(&[&["migrate", "--dry-run"][..], &urls].concat());
+    dry.exits(if case.alone { 5 } else { 0 }).keeps_quiet_about(&[MARKER]);
     if case.alone {
+        dry.prints(&[case.class, "quarantine"]);
         let line = dry.stdout.lines().find(|line| line.contains(id)).unwrap_or_default();
         assert!(line.contains(table), "{what}: the dry run does not list the row\n{}", dry.transcript());
     }
 
-    let failed = kongferry(&[&["migrate", "--keep-constraints"][..], &urls].concat());
+    let failed = kongferry(&[&["migrate", "--keep-constraints", "--policy", &policy][..], &urls].concat());
     failed.exits(8).complains_of(&[table]).complains_of(case.named).keeps_quiet_about(&[MARKER]);
     let key_named = failed.error_line().contains(id) || failed.error_line().contains(TWIN);
     assert!(key_named, "{what}: the row's key is not named\n{}", failed.transcript());
@@ -86,22 +93,52 @@ async fn refused(source: &Keyspace, case: &Case) {
 
     // Without constraints, what the rows of several tables show is found when those come back.
     let (catalog, before) = (target.catalog().await, target.content().await);
-    let ended = kongferry(&[&["migrate"][..], &urls].concat());
-    ended.complains_of(&[table]).keeps_quiet_about(&[MARKER]);
-    if case.alone {
-        ended.exits(8).complains_of(case.named);
-        let key_named = ended.error_line().contains(id) || ended.error_line().contains(TWIN);
-        assert!(key_named, "{what}: the row's key is not named\n{}", ended.transcript());
-    } else {
-        // Only the row at fault is taken away; tests/it/polices.rs has more of these.
-        assert!([0, 5].contains(&ended.code), "{what}: {}", ended.transcript());
-        let held =
-            target.texts("SELECT table_name || ' ' || key || ' ' || rule FROM kongferry.quarantine").await;
-        assert_eq!(held, [format!("{table} {id} {}", case.named[0])], "{what}");
-    }
+    let failed = kongferry(&[&["migrate", "--policy", &policy][..], &urls].concat());
+    failed.exits(8).complains_of(&[table]).complains_of(case.named).keeps_quiet_about(&[MARKER]);
+    let key_named = failed.error_line().contains(id) || failed.error_line().contains(TWIN);
+    assert!(key_named, "{what}: the row's key is not named\n{}", failed.transcript());
     kongferry(&["status", "--target", &target.url()]).exits(0).keeps_quiet_about(&[MARKER]);
     kongferry(&["undo", "--target", &target.url()]).exits(0);
     assert_eq!(catalog, target.catalog().await, "{what}: the schema is not what it was");
+    assert_eq!(before, target.content().await, "{what}: the content is not what it was");
+    target.remove().await;
+}
+
+/// The row lies in quarantine, whole, everything else arrives, and both ways back work.
+async fn quarantined(source: &Keyspace, case: &Case) {
+    let target = database::fresh("16", VERSION).await;
+    let (before, catalog) = (target.content().await, target.catalog().await);
+    let (what, table) = (case.what, case.table);
+    let urls = ["--source", &source.url(), "--target", &target.url()];
+    // What only the target can tell is found by a load into tables that are armed.
+    let armed: &[&str] = if case.alone { &[] } else { &["--keep-constraints"] };
+    let migrated = kongferry(&[&["migrate"][..], armed, &urls].concat());
+    migrated.exits(5).complains_of(&["quarantine", table]).prints(&[case.class, "agree"]);
+    migrated.keeps_quiet_about(&[MARKER]);
+    let counts = migrated.counts(table);
+    let [read, skipped, held, loaded, there] = counts[..] else { panic!("{what}: {counts:?}") };
+    assert_eq!((read, skipped, held, loaded), (there + 1, 0, 1, there), "{what}");
+    assert_eq!(catalog, target.catalog().await, "{what}: the schema is not what it was");
+
+    let id = case.row["id"].as_str().unwrap();
+    let kept = target
+        .texts(
+            "SELECT concat_ws(' ', table_name, key, class, rule, state) FROM kongferry.quarantine
+             WHERE cells IS NOT NULL AND selection IS NOT NULL AND read_at > 1e12 AND task IS NOT NULL",
+        )
+        .await;
+    let [kept] = &kept[..] else { panic!("{what}: {kept:?}") };
+    assert!(kept.starts_with(table) && kept.contains(case.class) && kept.ends_with("held"), "{what}: {kept}");
+    assert!(kept.contains(id) || kept.contains(TWIN), "{what}: {kept}");
+    let values = target.texts("SELECT encode(cells, 'escape') FROM kongferry.quarantine").await;
+    let whole = values[0].contains(MARKER) || values[0].contains("name 1");
+    assert!(whole, "{what}: the row is not whole");
+
+    let both = |command: &[&str]| kongferry(&[command, &urls].concat());
+    both(&["verify", "--counts"]).exits(5).prints(&["agree", "in quarantine"]).complains_of(&["quarantine"]);
+    let there = kongferry(&["status", "--target", &target.url()]);
+    there.exits(0).prints(&["quarantine"]).keeps_quiet_about(&[MARKER]);
+    kongferry(&["undo", "--target", &target.url()]).exits(0);
     assert_eq!(before, target.content().await, "{what}: the content is not what it was");
     target.remove().await;
 }
@@ -150,6 +187,7 @@ fn cases(ws: &str) -> Vec<Case> {
     vec![
         Case {
             what: "U+0000 in text",
+            class: "nul-character",
             table: "consumers",
             row: json!({ "id": id, "ws_id": ws, "username": format!("{ws}:{MARKER}\u{0}") }),
             named: &["username", "U+0000"],
@@ -157,6 +195,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "invalid JSON",
+            class: "invalid-json",
             table: "plugins",
             row: json!({ "id": id, "ws_id": ws, "name": "acl", "enabled": true, "config": format!("{{\"{MARKER}\":") }),
             named: &["config", "JSON"],
@@ -164,6 +203,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "JSON with an escaped U+0000",
+            class: "json-escape",
             table: "plugins",
             row: json!({ "id": id, "ws_id": ws, "name": "acl", "enabled": true, "config": format!(r#"{{"{MARKER}":"\u0000"}}"#) }),
             named: &["config", "jsonb"],
@@ -171,6 +211,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "a number beyond smallint",
+            class: "out-of-range",
             table: "services",
             row: json!({ "id": id, "ws_id": ws, "partition": "services", "name": format!("{ws}:{MARKER}"), "tls_verify_depth": 70_000 }),
             named: &["tls_verify_depth", "range"],
@@ -178,6 +219,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "NULL in a NOT NULL column",
+            class: "null-in-not-null",
             table: "snis",
             row: json!({ "id": id, "ws_id": ws, "partition": "snis", "tags": [MARKER] }),
             named: &["name", "NOT NULL"],
@@ -185,6 +227,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "a missing parent",
+            class: "missing-parent",
             table: "basicauth_credentials",
             row: json!({
                 "id": id, "ws_id": ws, "username": format!("{ws}:{MARKER}"), "password": MARKER,
@@ -195,6 +238,7 @@ fn cases(ws: &str) -> Vec<Case> {
         },
         Case {
             what: "a duplicate name",
+            class: "duplicate",
             table: "consumers",
             row: json!({ "id": id, "ws_id": ws, "username": format!("{ws}:name 1"), "custom_id": format!("{ws}:{MARKER}") }),
             named: &["consumers_ws_id_username_unique"],

@@ -6,6 +6,7 @@ mod support;
 
 mod armour;
 mod bad_rows;
+mod bad_rows_corpus;
 mod bootstrap_rows;
 mod breaks_off;
 mod cassandra;

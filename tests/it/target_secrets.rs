@@ -84,8 +84,7 @@ async fn refused_rows_are_explained_without_their_values() {
             let failure = failure(&database, columns, fields).await;
             let report = failure.error.report();
             assert!(report.contains(state), "{case} on {version}: {report}");
-            let kind = if state == "P0001" { ErrorKind::Target } else { ErrorKind::Row };
-            assert_eq!(failure.error.kind(), kind, "{case} on {version}: {report}");
+            assert_eq!(failure.error.kind(), ErrorKind::Row, "{case} on {version}: {report}");
             // Foreign keys are checked when all rows are in.
             let located = !case.starts_with("missing parent");
             assert_eq!(failure.row, located.then_some(0), "{case} on {version}: {report}");

@@ -69,6 +69,11 @@ impl Database {
         self.server.database_url(&self.name)
     }
 
+    /// Its URL through a proxy before its server.
+    pub fn url_through(&self, proxy: std::net::SocketAddr) -> String {
+        format!("postgres://postgres@{proxy}/{}", self.name)
+    }
+
     /// Runs statements without parameters.
     pub async fn execute(&self, statements: &str) {
         self.client.batch_execute(statements).await.unwrap_or_else(|error| panic!("{statements}: {error:?}"));

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub mod database;
 pub mod expected;
+pub mod gate;
 pub mod keyspace;
 pub mod once;
 pub mod program;
+pub mod proxy;
 pub mod servers;
 
 use kongferry::estate::KongVersion;

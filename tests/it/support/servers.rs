@@ -107,6 +107,11 @@ pub fn postgres(version: &str) -> &'static Postgres {
     })
 }
 
+/// The name of a server of that line that a test may restart and spoil: it keeps what it has written.
+pub fn own(version: &str) -> String {
+    format!("{version}+own")
+}
+
 /// The Cassandra lines to test on: 3.11 and 5.0, or the whole support matrix with `./test --long`.
 pub fn cassandra_versions() -> &'static [&'static str] {
     if whole_matrix() { &["3.11", "4.1", "5.0"] } else { &["3.11", "5.0"] }
@@ -167,15 +172,17 @@ fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
         return Ok(address);
     }
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (line, login): (_, &[&str]) = match version.strip_suffix("+users") {
-        Some(line) => (line, &["--auth"]),
+    let (line, more): (_, &[&str]) = match version.split_once('+') {
+        Some((line, "users")) => (line, &["--auth"]),
+        Some((line, _)) => (line, &[]),
         None => (version, &[]),
     };
+    let options = if version.ends_with("+own") { &[] } else { options };
     let output = Command::new(checkout.join("tests/servers").join(kind))
         .args(["start", line])
-        .arg(run_directory(checkout).join(format!("{kind}-{version}")))
+        .arg(directory(checkout, kind, version))
         .args(["--parent", &process::id().to_string()])
-        .args(login)
+        .args(more)
         .args(options)
         .output()
         .map_err(|error| format!("tests/servers/{kind} did not run: {error}"))?;
@@ -183,6 +190,41 @@ fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
         return Err(format!("tests/servers/{kind} failed\n{}", String::from_utf8_lossy(&output.stderr)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn directory(checkout: &Path, kind: &str, version: &str) -> PathBuf {
+    run_directory(checkout).join(format!("{kind}-{version}"))
+}
+
+/// Process id of a server that this process has started.
+pub fn process(kind: &str, version: &str) -> String {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pid = fs::read_to_string(directory(checkout, kind, version).join("pid")).expect("it was started here");
+    pid.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// Ends a server of a test's own with this signal, and waits until it is gone.
+pub fn end(kind: &str, version: &str, signal: &str) {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pid = process(kind, version);
+    let killed = Command::new("kill").args([format!("-{signal}"), pid]).status();
+    assert!(killed.expect("kill runs").success(), "no {kind} {version} to end");
+    let stop = Command::new(checkout.join("tests/servers").join(kind))
+        .arg("stop")
+        .arg(directory(checkout, kind, version))
+        .output();
+    assert!(stop.expect("the script runs").status.success());
+}
+
+/// Starts a server of a test's own again, with its data, where it was.
+pub fn start_again(kind: &str, version: &str) {
+    let before = address_of(kind, version);
+    let now = address(kind, version, &[]).unwrap_or_else(|why| panic!("{kind} {version} does not come back: {why}"));
+    assert!(before.contains(&now) || now.contains(&before), "it came back elsewhere: {before}, {now}");
+}
+
+fn address_of(kind: &str, version: &str) -> String {
+    if kind == "cassandra" { cassandra(version).address() } else { postgres(version).url.clone() }
 }
 
 /// The directory of this process below `.cache/run`. Those that ended processes left behind, logs mostly, go.

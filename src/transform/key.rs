@@ -30,7 +30,8 @@ pub(super) fn key_text(ty: &CqlType, value: Option<&[u8]>) -> String {
     text.unwrap_or_else(|| hex(value.get(..SHOWN / 2).unwrap_or(value)))
 }
 
-fn quoted(value: &[u8]) -> String {
+/// Text in quotes, cut after 64 characters.
+pub fn quoted(value: &[u8]) -> String {
     // Four bytes at most to a character.
     let head = String::from_utf8_lossy(value.get(..SHOWN * 4).unwrap_or(value));
     let shown: String = head.chars().take(SHOWN).collect();

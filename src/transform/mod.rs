@@ -69,5 +69,7 @@ mod uuid;
 mod workspace;
 
 pub use codec::converts;
+pub use key::quoted as quoted_text;
 pub use shaped::{Reject, Repair, Shaped, Skip, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};
+pub use timestamp::iso as instant_text;

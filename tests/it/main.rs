@@ -21,6 +21,7 @@ mod expiry;
 mod golden_rows;
 mod moves_enterprise;
 mod moves_estate;
+mod proves;
 mod refusals;
 mod servers_answer;
 mod snapshot_source;

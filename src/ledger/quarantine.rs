@@ -1,5 +1,6 @@
 //! Rows that could not be loaded, kept whole in the target itself.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -152,6 +153,21 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Keys of the rows that are in quarantine, by table.
+    pub async fn held_keys(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
+        let what = "read which rows are in quarantine";
+        let sql = "SELECT table_name, key FROM kongferry.quarantine WHERE run = $1 AND state = 'held'";
+        let client = self.target.client().await?;
+        let rows = client.query(sql, &[&self.run]).await;
+        let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))? {
+            let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
+            let (table, key): (String, String) = read().map_err(|_| unexpected(what))?;
+            keys.entry(table).or_default().insert(key);
+        }
+        Ok(keys)
+    }
+
     /// What the signed lines of the run add to the content of the tables, line by line.
     pub async fn content_changes(&self) -> Result<Vec<(String, ContentSum)>> {
         let what = "read the changes in the ledger";

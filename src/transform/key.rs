@@ -50,7 +50,8 @@ pub fn readable(ty: &CqlType, value: Option<&[u8]>) -> String {
     }
 }
 
-fn quoted(value: &[u8]) -> String {
+/// Text in quotes, cut after 64 characters.
+pub fn quoted(value: &[u8]) -> String {
     // Four bytes at most to a character.
     let head = String::from_utf8_lossy(value.get(..SHOWN * 4).unwrap_or(value));
     let shown: String = head.chars().take(SHOWN).collect();

@@ -69,6 +69,7 @@ mod uuid;
 mod workspace;
 
 pub use codec::converts;
-pub use key::readable;
+pub use key::{quoted as quoted_text, readable};
 pub use shaped::{Reason, Reject, Repair, Shaped, TupleMark};
 pub use shaper::{RowShaper, ShaperContext};
+pub use timestamp::iso as instant_text;

@@ -195,6 +195,17 @@ impl RowShaper {
         self.key_text(&cells)
     }
 
+    /// Primary keys of all rows of a page as text, those that are left out included.
+    pub fn keys_of(&self, page: &Page) -> Vec<String> {
+        let mut rest = Cells::new(&page.body);
+        let mut cells = Vec::with_capacity(self.items.len());
+        let mut keys = Vec::with_capacity(page.rows);
+        while keys.len() < page.rows && self.row(&mut rest, &mut cells).is_ok() {
+            keys.push(self.key_text(&cells));
+        }
+        keys
+    }
+
     /// Reads the cells of the next row.
     #[inline]
     fn row<'a>(&self, rest: &mut Cells<'a>, cells: &mut Vec<Option<&'a [u8]>>) -> Result<(), CutShort> {

@@ -111,7 +111,7 @@ fn write_micros(micros: i64, step: i64, tuple: &mut Tuple<'_>) -> Result<(), Rea
 }
 
 /// ISO 8601 text in UTC of an instant in milliseconds since 1970, such as `2023-05-04T10:11:12.345Z`.
-pub(super) fn iso(millis: i64) -> String {
+pub fn iso(millis: i64) -> String {
     let date = Civil::from_days(millis.div_euclid(86_400_000)).iso();
     let of_day = millis.rem_euclid(86_400_000);
     let (seconds, fraction) = (of_day / 1_000, of_day % 1_000);

@@ -28,6 +28,7 @@ mod joined;
 mod moves_enterprise;
 mod moves_estate;
 mod polices;
+mod proves;
 mod refusals;
 mod servers_answer;
 mod snapshot_nodes;

@@ -71,9 +71,12 @@ async fn compare_rows(args: VerifyArgs) -> Result<()> {
         let sides = sides::open(&args.connections, &args.reading, &events).await?;
         let run = last_run(&sides, &events).await?;
         let plan = sides.plan(&maps, &choice, plan_options(&args, run.as_ref()), &events).await?;
-        let held = match &run {
-            Some(run) => Ledger::new(sides.target.clone(), run.id).held_keys().await?,
-            None => BTreeMap::new(),
+        let (held, repaired) = match &run {
+            Some(run) => {
+                let ledger = Ledger::new(sides.target.clone(), run.id);
+                (ledger.held_keys().await?, ledger.repaired_keys().await?)
+            }
+            None => (BTreeMap::new(), BTreeMap::new()),
         };
         events.stage(format!("Comparing {} tables", plan.tables.len()));
         let options = CompareOptions {
@@ -82,6 +85,7 @@ async fn compare_rows(args: VerifyArgs) -> Result<()> {
             tolerance: i64::from(args.expiry_tolerance),
             share: args.sample,
             held,
+            repaired,
         };
         compare(&sides, &plan, &options, &stop, &events).await
     }

@@ -36,6 +36,8 @@ pub enum Quarantine<'a> {
 #[derive(Debug, Default)]
 pub struct Holding {
     rows: Vec<HeldRow>,
+    /// Table and key of rows that stay behind because the target refused them.
+    left_behind: Vec<(String, String)>,
     bytes: usize,
 }
 
@@ -89,6 +91,7 @@ impl Holding {
             totals.read += 1;
             if plan.shaper.policies().of(class) == Policy::Skip {
                 *totals.skipped.entry(class).or_default() += 1;
+                self.left_behind.push((plan.table.clone(), key));
                 continue;
             }
             *totals.quarantined.entry(class).or_default() += 1;
@@ -128,7 +131,7 @@ impl Holding {
         quarantine: Quarantine<'_>,
         transaction: &mut LoadTransaction,
     ) -> Result<()> {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.left_behind.is_empty() {
             return Ok(());
         }
         let Quarantine::Open { ledger, task } = quarantine else {
@@ -138,7 +141,9 @@ impl Holding {
             ));
         };
         ledger.hold(transaction, Some(task), &self.rows).await?;
+        ledger.leave_behind(transaction, task, &self.left_behind).await?;
         self.rows.clear();
+        self.left_behind.clear();
         self.bytes = 0;
         Ok(())
     }

@@ -153,19 +153,57 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Keys of the rows that are in quarantine, by table.
+    /// Writes down the rows (table and key) that the target refused and that stay behind, in the transaction that loads the others.
+    pub async fn leave_behind(
+        &self,
+        transaction: &mut LoadTransaction,
+        task: i32,
+        rows: &[(String, String)],
+    ) -> Result<()> {
+        let (tables, keys): (Vec<&str>, Vec<&str>) = rows.iter().map(|(table, key)| (&**table, &**key)).unzip();
+        transaction
+            .execute(
+                "cannot write into the ledger which rows stay behind",
+                "INSERT INTO kongferry.accounted (run, task, table_name, key)
+                 SELECT $1, $2, t, k FROM unnest($3::text[], $4::text[]) r (t, k)",
+                &[&self.run, &task, &tables, &keys],
+            )
+            .await
+            .map(drop)
+    }
+
+    /// Keys of the rows that are in quarantine, or were left behind after the target had seen them, by table.
     pub async fn held_keys(&self) -> Result<BTreeMap<String, BTreeSet<String>>> {
-        let what = "read which rows are in quarantine";
-        let sql = "SELECT table_name, key FROM kongferry.quarantine WHERE run = $1 AND state = 'held'";
-        let client = self.target.client().await?;
-        let rows = client.query(sql, &[&self.run]).await;
+        let sql = "SELECT table_name, key, NULL::text[] FROM kongferry.quarantine WHERE run = $1 AND state = 'held'
+                   UNION ALL SELECT table_name, key, columns FROM kongferry.accounted WHERE run = $1 AND columns IS NULL";
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for row in rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))? {
-            let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
-            let (table, key): (String, String) = read().map_err(|_| unexpected(what))?;
+        for (table, key, _) in self.keys(sql).await? {
             keys.entry(table).or_default().insert(key);
         }
         Ok(keys)
+    }
+
+    /// Keys of the rows that were repaired on the target, by table, with the columns that differ from the source for it.
+    pub async fn repaired_keys(&self) -> Result<BTreeMap<String, BTreeMap<String, Vec<String>>>> {
+        let sql = "SELECT table_name, key, columns FROM kongferry.accounted WHERE run = $1 AND columns IS NOT NULL";
+        let mut keys: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+        for (table, key, columns) in self.keys(sql).await? {
+            keys.entry(table).or_default().entry(key).or_default().extend(columns.unwrap_or_default());
+        }
+        Ok(keys)
+    }
+
+    async fn keys(&self, sql: &str) -> Result<Vec<(String, String, Option<Vec<String>>)>> {
+        let what = "read which rows are accounted for";
+        let client = self.target.client().await?;
+        let rows = client.query(sql, &[&self.run]).await;
+        rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))?
+            .iter()
+            .map(|row| {
+                let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+                read().map_err(|_| unexpected(what))
+            })
+            .collect()
     }
 
     /// What the signed lines of the run add to the content of the tables, line by line.

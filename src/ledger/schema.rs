@@ -88,6 +88,16 @@ const TABLES: &str = "
         PRIMARY KEY (run, id));
     COMMENT ON TABLE kongferry.quarantine IS
         'Rows that could not be loaded, whole: as the source gave them in cells, or as they were loaded in content';
+    CREATE TABLE kongferry.accounted (
+        run uuid NOT NULL REFERENCES kongferry.run,
+        place bigserial,
+        task integer,
+        table_name text NOT NULL,
+        key text NOT NULL,
+        columns text[],
+        PRIMARY KEY (run, place));
+    COMMENT ON TABLE kongferry.accounted IS
+        'Rows that differ from the source on purpose: the columns that were repaired, or NULL where the row was left behind';
     INSERT INTO kongferry.format VALUES (2);";
 
 /// Whether the target has a ledger.

@@ -82,6 +82,8 @@ impl Police<'_> {
             let Some((_, rows)) = marked.iter().find(|(name, _)| *name == table) else { continue };
             if policy == Policy::Quarantine {
                 self.hold(&table, *rows).await?;
+            } else {
+                self.tell_verify(&table, &places(&table), None).await?;
             }
         }
         for table in self.tables().into_iter().rev() {
@@ -149,6 +151,22 @@ impl Police<'_> {
         let what = format!("cannot put rows of {table} into quarantine");
         let held = self.transaction.execute(what, &sql, &[&self.ledger.run_id(), &self.task, &table]).await?;
         if held == rows { Ok(()) } else { Err(lost(table, rows, held)) }
+    }
+
+    /// Writes the keys of rows of `table` into the ledger that will differ from the source on purpose, `at` being an SQL expression
+    /// for their places: with the columns that were repaired, or left behind whole.
+    pub(super) async fn tell_verify(&mut self, table: &str, at: &str, columns: Option<&[String]>) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO kongferry.accounted (run, task, table_name, key, columns)
+             SELECT $1, $2, $3, {}, $4 FROM {} t WHERE t.ctid = {at}",
+            self.key_of(table, "t"),
+            self.name(table),
+        );
+        let what = format!("cannot write into the ledger which rows of {table} differ on purpose");
+        self.transaction
+            .execute(what, &sql, &[&self.ledger.run_id(), &self.task, &table, &columns])
+            .await
+            .map(drop)
     }
 
     /// Removes what stands in `tags` for the marked rows of `table`: its triggers are off.

@@ -158,8 +158,10 @@ impl Police<'_> {
         let before = format!("t.ctid = {spots}");
         self.account(table, Why::Repaired, Step::Go, rows, &before).await?;
         let mut set = format!("{} = v.ws", quote(WS_ID));
+        let mut repaired = vec![WS_ID.to_owned()];
         if let Some((column, key)) = self.new_cache_key(table) {
             set += &format!(", {} = {key}", quote(&column));
+            repaired.push(column);
         }
         // A row that moves gets a new place.
         let update = format!(
@@ -179,8 +181,9 @@ impl Police<'_> {
             self.transaction.batch(&what, &update).await?;
         }
         let moved = self.number(&what, "SELECT count(*) FROM pg_temp.kongferry_moved").await?;
-        let after = "t.ctid = ANY (ARRAY(SELECT at FROM pg_temp.kongferry_moved))";
-        self.account(table, Why::Repaired, Step::Come, moved, after).await?;
+        let spots = "ANY (ARRAY(SELECT at FROM pg_temp.kongferry_moved))";
+        self.account(table, Why::Repaired, Step::Come, moved, &format!("t.ctid = {spots}")).await?;
+        self.tell_verify(table, spots, Some(&repaired)).await?;
         if moved != rows {
             return Err(crate::error::Error::new(
                 crate::error::ErrorKind::Target,

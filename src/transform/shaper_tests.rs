@@ -56,7 +56,7 @@ fn page(rows: &[&[Option<&[u8]>]]) -> Page {
 }
 
 fn shape(mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
-    shape_within(ShaperContext { default_workspace: Some(uuid(WS)), active_keys: &[] }, mapping, rows)
+    shape_within(ShaperContext { default_workspace: Some(uuid(WS)), active_keys: &[], ..ShaperContext::default() }, mapping, rows)
 }
 
 fn shape_within(context: ShaperContext<'_>, mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {

@@ -39,6 +39,8 @@ pub struct CompareOptions {
     pub share: f64,
     /// Rows that a run put into quarantine, by table: keys as text.
     pub held: BTreeMap<String, BTreeSet<String>>,
+    /// Columns of rows that a run repaired on the target, by table and key.
+    pub repaired: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 /// What was found in one table.
@@ -256,7 +258,7 @@ async fn look_again(
     let (_, over) =
         read_both(sides, &tables, plan.tables.len(), Arc::clone(&gathered), options, stop, events).await?;
     let gathered = Arc::into_inner(gathered).ok_or_else(busy)?;
-    for (table, differences) in gathered.differences(plan, options.tolerance, over) {
+    for (table, differences) in gathered.differences(plan, options, over) {
         if let Some(finding) = findings.get_mut(table) {
             finding.differences = differences;
         }

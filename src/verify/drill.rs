@@ -1,11 +1,11 @@
 //! The second look: rows of the buckets that differ, one by one, by key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::content::TableLook;
+use super::content::{CompareOptions, TableLook};
 use super::sides::Look;
 use super::tally::{Side, bucket};
 use crate::canonical::{OtherLayout, Scratch};
@@ -73,21 +73,22 @@ impl Gathered {
         Self { looks, marked, rows }
     }
 
-    /// The rows that differ, by position of their table. Instants may differ by `tolerance` seconds; rows that expired before
-    /// `over` may be on one side only.
-    pub fn differences(self, plan: &Plan, tolerance: i64, over: i64) -> Vec<(usize, Differences)> {
+    /// The rows that differ, by position of their table. Rows that expired before `over` may be on one side only.
+    pub fn differences(self, plan: &Plan, options: &CompareOptions, over: i64) -> Vec<(usize, Differences)> {
+        let nothing = BTreeMap::new();
         let mut all = Vec::new();
         for (table, [source, target]) in plan.tables.iter().zip(self.rows) {
             let source = source.into_inner().unwrap_or_else(PoisonError::into_inner);
             let mut target = target.into_inner().unwrap_or_else(PoisonError::into_inner);
             let mut found = Differences::default();
+            let repaired = options.repaired.get(&table.table).unwrap_or(&nothing);
             let gone = |row: &Row| row.expires.is_some_and(|instant| instant < over);
             for (key, row) in source {
                 match target.remove(&key) {
                     None if gone(&row) => {}
                     None => found.missing.push(row.text),
                     Some(other) => {
-                        found.different.extend(compare(table, &row, &other, tolerance));
+                        found.different.extend(compare(table, &row, &other, options.tolerance, repaired));
                         let (least, most) = (row.times.min(other.times), row.times.max(other.times));
                         let list =
                             if row.times > other.times { &mut found.missing } else { &mut found.extra };
@@ -105,10 +106,19 @@ impl Gathered {
     }
 }
 
-fn compare(table: &TablePlan, source: &Row, target: &Row, tolerance: i64) -> Option<Different> {
+fn compare(
+    table: &TablePlan,
+    source: &Row,
+    target: &Row,
+    tolerance: i64,
+    repaired: &BTreeMap<String, Vec<String>>,
+) -> Option<Different> {
     let pairs = table.columns.iter().zip(source.columns.iter().zip(&target.columns));
     let mut columns: Vec<String> =
         pairs.filter(|(_, (one, other))| one != other).map(|(column, _)| column.clone()).collect();
+    if let Some(repaired) = repaired.get(&source.text) {
+        columns.retain(|column| !repaired.contains(column));
+    }
     let later = source.expires.zip(target.expires).map(|(one, other)| other - one);
     let later = later.filter(|seconds| seconds.abs() > tolerance);
     if later.is_some() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::alone;
 use crate::peers::{self, Cqlsh, Dsbulk};
 use crate::place::{Place, TABLES};
 use crate::process::{self, Ended};
@@ -14,6 +15,14 @@ pub const MIGRATE: &str = "migrate";
 pub const ARMED: &str = "migrate, armed";
 /// Name of a dry run.
 pub const DRY_RUN: &str = "migrate --dry-run";
+/// Name of a dry run from a snapshot.
+pub const SNAPSHOT_DRY_RUN: &str = "snapshot --dry-run";
+/// Name of the same on one core.
+pub const SNAPSHOT_ONE_CORE: &str = "snapshot --dry-run, 1 core";
+/// Name of a migration from a snapshot.
+pub const SNAPSHOT: &str = "migrate a snapshot";
+/// Name of the load of prepared files.
+pub const ALONE: &str = "PostgreSQL alone";
 /// Name of the way of DSBulk and psql.
 pub const DSBULK: &str = "DSBulk and psql";
 /// Name of cqlsh's export.
@@ -33,6 +42,10 @@ enum Way {
     /// `kongferry migrate` with these options.
     Migrate(&'static [&'static str]),
     DryRun,
+    /// A dry run from a snapshot, by this program where it is not to have all cores.
+    SnapshotDryRun(Option<[&'static str; 3]>),
+    Snapshot,
+    Alone,
     Dsbulk(Dsbulk),
     Cqlsh(Cqlsh),
 }
@@ -79,6 +92,14 @@ pub fn contenders(place: &Place, dsbulk: Option<Dsbulk>, cqlsh: Option<Cqlsh>) -
     } else {
         all.push(plain(ARMED, "loads in dependency order, counts both sides", Way::Migrate(&[])));
     }
+    if place.snapshot(0).is_some() {
+        let what = "the same from the files of a snapshot";
+        all.push(plain(SNAPSHOT_DRY_RUN, what, Way::SnapshotDryRun(None)));
+        let what = "the same, held to one core";
+        all.push(plain(SNAPSHOT_ONE_CORE, what, Way::SnapshotDryRun(Some(["taskset", "-c", "0"]))));
+        all.push(plain(SNAPSHOT, "migrate from the files of a snapshot", Way::Snapshot));
+        all.push(plain(ALONE, "COPY of prepared binary files into bare tables, the same settle", Way::Alone));
+    }
     all.extend(dsbulk.map(|dsbulk| {
         let what = "unload to CSV, \\copy into staging tables, SQL into armed tables";
         plain(DSBULK, what, Way::Dsbulk(dsbulk))
@@ -112,15 +133,37 @@ impl Contender {
             }
             Way::DryRun => {
                 let target = place.target("bench_dry_run").await?;
-                let ended = migrate(place, consumers, &target, &["--dry-run"], "dry-run")?;
+                let source = cluster(place, consumers);
+                let ended = migrate(place, None, &source, &target, &["--dry-run"], "dry-run")?;
                 place.drop_target("bench_dry_run").await?;
                 reads(&ended.stdout, expected)?;
                 Ok(Run::of(&ended, rows))
             }
             Way::Migrate(options) => {
                 let target = place.target("bench_migrate").await?;
-                let ended = migrate(place, consumers, &target, options, "migrate")?;
+                let source = cluster(place, consumers);
+                let ended = migrate(place, None, &source, &target, options, "migrate")?;
                 loaded(place, "bench_migrate", Run::of(&ended, rows), &target, expected, digest).await
+            }
+            Way::SnapshotDryRun(by) => {
+                let target = place.target("bench_dry_run").await?;
+                let source = snapshot(place, consumers)?;
+                let ended = migrate(place, *by, &source, &target, &["--dry-run"], "snapshot-dry-run")?;
+                place.drop_target("bench_dry_run").await?;
+                reads(&ended.stdout, expected)?;
+                Ok(Run::of(&ended, rows))
+            }
+            Way::Snapshot => {
+                let target = place.target("bench_snapshot").await?;
+                let source = snapshot(place, consumers)?;
+                let ended = migrate(place, None, &source, &target, &[], "snapshot")?;
+                alone::prepare(place, consumers, &target).await?;
+                loaded(place, "bench_snapshot", Run::of(&ended, rows), &target, expected, digest).await
+            }
+            Way::Alone => {
+                let target = place.target("bench_alone").await?;
+                let run = alone::run(place, consumers, &target, rows).await?;
+                loaded(place, "bench_alone", run, &target, expected, digest).await
             }
             Way::Dsbulk(dsbulk) => {
                 let target = place.target("bench_dsbulk").await?;
@@ -146,18 +189,31 @@ pub fn scan(place: &Place, consumers: u64) -> Result<(Run, BTreeMap<String, u64>
     Ok((Run::of(&ended, rows), counts))
 }
 
+fn cluster(place: &Place, consumers: u64) -> String {
+    format!("cassandra://{}/{}", place.cassandra, Place::keyspace(consumers))
+}
+
+fn snapshot(place: &Place, consumers: u64) -> Result<String, String> {
+    place.snapshot(consumers).ok_or_else(|| "there is no snapshot".to_owned())
+}
+
 fn migrate(
     place: &Place,
-    consumers: u64,
+    by: Option<[&str; 3]>,
+    source: &str,
     target: &str,
     options: &[&str],
     log: &str,
 ) -> Result<Ended, String> {
     let mut command = place.program("kongferry");
+    if let Some([program, arguments @ ..]) = by {
+        let kongferry = command.get_program().to_owned();
+        command = std::process::Command::new(program);
+        command.args(arguments).arg(kongferry).current_dir(&place.scratch);
+    }
     command.args(["migrate", "--quiet"]).args(options);
     command.args(["--tables", &TABLES.join(",")]);
-    command.args(["--source", &format!("cassandra://{}/{}", place.cassandra, Place::keyspace(consumers))]);
-    command.args(["--target", target]);
+    command.args(["--source", source, "--target", target]);
     process::run(&mut command, &place.scratch, log)
 }
 

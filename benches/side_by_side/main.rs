@@ -5,6 +5,7 @@
 
 #![allow(clippy::doc_markdown, reason = "the doc comments of arguments are help text")]
 
+mod alone;
 mod contender;
 mod host;
 mod peers;
@@ -40,6 +41,9 @@ struct Cli {
     /// Directory of the programs kongferry and kong-estate [default: those built along with this]
     #[arg(long)]
     programs: Option<PathBuf>,
+    /// Directory that the script that started Cassandra was given, for snapshots.
+    #[arg(long)]
+    node: Option<PathBuf>,
     /// Sizes of the estate, smallest first.
     #[arg(long, value_delimiter = ',', default_value = "100000")]
     consumers: Vec<u64>,
@@ -99,7 +103,8 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     let absolute = |path: &PathBuf| std::path::absolute(path).map_err(|error| error.to_string());
     let built = PathBuf::from(env!("CARGO_BIN_EXE_kongferry"));
     let programs = cli.programs.clone().or_else(|| built.parent().map(PathBuf::from)).unwrap_or_default();
-    let place = Place::open(cassandra, postgres, absolute(&programs)?, absolute(&cli.scratch)?).await?;
+    let node = cli.node.as_ref().map(absolute).transpose()?;
+    let place = Place::open(cassandra, postgres, absolute(&programs)?, absolute(&cli.scratch)?, node).await?;
     let host = Host::look(&place, cli.java.as_deref().and_then(|java| java.to_str()), peers(&cli)).await;
     let mut sizes = Vec::new();
     for consumers in &cli.consumers {

@@ -1,7 +1,7 @@
 //! The two servers: the estate on Cassandra, target databases on PostgreSQL, and what is asked of them between the runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub struct Place {
     pub postgres: String,
     /// Directory of kongferry and kong-estate.
     programs: PathBuf,
+    /// Where the script that started Cassandra keeps it, for snapshots.
+    node: Option<PathBuf>,
     /// Scratch files and the words of the programs.
     pub scratch: PathBuf,
     session: Session,
@@ -41,12 +43,13 @@ impl Place {
         postgres: String,
         programs: PathBuf,
         scratch: PathBuf,
+        node: Option<PathBuf>,
     ) -> Result<Self, String> {
         let session = estate::connect_cassandra(&cassandra, None).await.map_err(|error| error.report())?;
         let client = estate::connect_postgres(&postgres).await.map_err(|error| error.report())?;
         std::fs::create_dir_all(&scratch)
             .map_err(|error| format!("cannot create {}: {error}", scratch.display()))?;
-        let place = Self { cassandra, postgres, programs, scratch, session, client };
+        let place = Self { cassandra, postgres, programs, node, scratch, session, client };
         if place
             .value(&format!("SELECT count(*)::text FROM pg_database WHERE datname = '{TEMPLATE}'"))
             .await?
@@ -86,7 +89,27 @@ impl Place {
             self.kong_estate(&fill, "fill")?;
         }
         self.rest().await;
+        if let Some(node) = &self.node {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/cassandra");
+            let mut command = Command::new(script);
+            command.arg("tool").arg(node).args([
+                "snapshot",
+                "-t",
+                &keyspace,
+                &keyspace,
+                "system",
+                "system_schema",
+            ]);
+            process::run(&mut command, &self.scratch, "snapshot")?;
+        }
         Ok(())
+    }
+
+    /// The snapshot of the estate as a source.
+    pub fn snapshot(&self, consumers: u64) -> Option<String> {
+        let data = self.node.as_ref()?.join("data/data");
+        let keyspace = Self::keyspace(consumers);
+        Some(format!("snapshot:{}?tag={keyspace}&keyspace={keyspace}", data.display()))
     }
 
     /// Waits until Cassandra compacts nothing any more. Before 4.0 it does not tell.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use kongferry::report::table::{Align, TextTable, grouped};
 use serde::Serialize;
 
-use crate::contender::{ARMED, CQLSH, DRY_RUN, DSBULK, MIGRATE, Run, SCAN};
+use crate::contender::{
+    ALONE, ARMED, CQLSH, DRY_RUN, DSBULK, MIGRATE, Run, SCAN, SNAPSHOT, SNAPSHOT_DRY_RUN, SNAPSHOT_ONE_CORE,
+};
 use crate::host::Host;
 
 /// Peak memory that no run of kongferry may exceed, in bytes.
@@ -128,21 +130,26 @@ impl Size {
                 reached: value <= most,
             })
         };
+        let at_least = |name: &str, over: &str, least: f64, wanted: &str| {
+            let value = self.ratio(name, over)?;
+            let name = format!("{name} / {over}");
+            Some(Measure { name, value, wanted: wanted.to_owned(), reached: value >= least })
+        };
         let mut measures: Vec<Measure> = [
             at_most(MIGRATE, SCAN, 2.0, "at most 2.0 (aim)"),
             at_most(MIGRATE, SCAN, 2.5, "at most 2.5 (limit)"),
             at_most(MIGRATE, ARMED, 1.0 / 3.0, "at most 0.33"),
-            self.ratio(DSBULK, MIGRATE).map(|value| Measure {
-                name: format!("{DSBULK} / {MIGRATE}"),
-                value,
-                wanted: "at least 5".to_owned(),
-                reached: value >= 5.0,
-            }),
+            at_least(DSBULK, MIGRATE, 5.0, "at least 5"),
+            at_least(SCAN, SNAPSHOT_DRY_RUN, 10.0, "at least 10"),
+            at_least(SNAPSHOT_ONE_CORE, SNAPSHOT_DRY_RUN, 1.7, "at least 1.7"),
+            at_most(SNAPSHOT, ALONE, 1.3, "at most 1.3"),
         ]
         .into_iter()
         .flatten()
         .collect();
-        let ours = [DRY_RUN, MIGRATE, ARMED].into_iter().filter_map(|name| self.figures(name));
+        let ours = [DRY_RUN, MIGRATE, ARMED, SNAPSHOT_DRY_RUN, SNAPSHOT]
+            .into_iter()
+            .filter_map(|name| self.figures(name));
         if let Some(peak) = ours.map(|figures| figures.peak_memory).max() {
             measures.push(Measure {
                 name: "peak memory of kongferry, MB".to_owned(),

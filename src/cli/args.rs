@@ -61,12 +61,11 @@ impl ConnectionArgs {
         };
         let source = self.source.as_deref().ok_or_else(|| missing("source"))?;
         let target = self.target.as_deref().ok_or_else(|| missing("target"))?;
-        let source = match snapshot_from_url(source)? {
-            Some(snapshot) => SourceSide::Snapshot(self.over(snapshot)),
-            None => {
-                self.without_snapshot()?;
-                SourceSide::Cluster(SourceSettings::from_url(source)?)
-            }
+        let source = if let Some(snapshot) = snapshot_from_url(source)? {
+            SourceSide::Snapshot(self.over(snapshot))
+        } else {
+            self.without_snapshot()?;
+            SourceSide::Cluster(SourceSettings::from_url(source)?)
         };
         Ok((source, target_from_url(target)?))
     }

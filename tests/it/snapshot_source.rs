@@ -102,8 +102,15 @@ async fn the_snapshot_gives_what_the_cluster_gives(writer: Writer, version: Kong
             "{name}"
         );
         let expected = content(&cluster, table, Cut { parts: 1, shifted: false }).await;
+        // Locks live for a minute: what is dead for one of the two readings counts for neither.
+        let read_at = crate::sstable::now();
+        let lasting = |mut content: Content| {
+            content.retain(|_, values| values.iter().all(|(_, end)| end.is_none_or(|end| end > read_at + 1)));
+            content
+        };
+        let expected = lasting(expected);
         for (parts, shifted) in [(1, false), (8, false), (5, true)] {
-            let found = content(&snapshot, table, Cut { parts, shifted }).await;
+            let found = lasting(content(&snapshot, table, Cut { parts, shifted }).await);
             assert_eq!(expected.len(), found.len(), "rows of {name} in {parts} parts");
             for ((key, expected), (found_key, found)) in expected.iter().zip(&found) {
                 assert_eq!(key, found_key, "{name}");

@@ -9,9 +9,10 @@ mod speed;
 
 use std::panic::AssertUnwindSafe;
 
+pub use compare::now;
 use compare::{
     assert_expires, assert_same, assert_same_in_ranges, assert_same_in_slices, assert_ties_matter, describe,
-    now, open, rows, selected,
+    open, rows, selected,
 };
 use damage::{assert_endured, assert_noticed};
 use futures::FutureExt as _;

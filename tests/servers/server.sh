@@ -46,9 +46,9 @@ java_version() {
   "$1" -XX:-UsePerfData -version 2>&1 | sed -n 's/^.* version "\([0-9]*\).*$/\1/p;' | head -n 1
 }
 
-# answers PORT: something listens on that port of this host.
+# answers PORT [ADDRESS]: something listens on that port of this host.
 answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+  (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null
 }
 
 # free_port: a port nothing listens on, below the range the kernel gives to outgoing connections.

@@ -1,7 +1,7 @@
 //! Those who work on a run: each claims one task at a time and owns it from its claim to its commit.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,8 +61,8 @@ struct Shared {
     failures: Mutex<Vec<Error>>,
     /// Share of each table that this process has done.
     shares: Mutex<Vec<f64>>,
-    /// Tasks this process works on.
-    under_way: AtomicUsize,
+    /// Tasks this process works on, and when that last changed.
+    under_way: Mutex<(usize, Option<Instant>)>,
     said_that_it_waits: AtomicBool,
 }
 
@@ -117,7 +117,6 @@ impl Crew {
 
     /// One of them: until nothing in the lane is open, or somebody asks to end.
     async fn work_on(&self, lane: Lane, shared: &Shared) -> Result<()> {
-        let mut waits_since = None;
         loop {
             self.stop.check()?;
             let done = shared.done.notified();
@@ -127,14 +126,12 @@ impl Crew {
                 if self.ledger.open_tasks(lane).await? == 0 {
                     return Ok(());
                 }
-                let since = *waits_since.get_or_insert_with(Instant::now);
-                self.say_that_it_waits(since, shared);
+                self.say_that_it_waits(shared);
                 // Long enough not to load the server, short enough not to be noticed.
                 let _ = tokio::time::timeout(LOOK_AGAIN, done).await;
                 continue;
             };
-            waits_since = None;
-            shared.under_way.fetch_add(1, Ordering::Relaxed);
+            shared.begins();
             failpoint::pass(task.work.kind(), "claimed");
             let begun = Instant::now();
             let outcome: Result<bool> = async {
@@ -159,7 +156,7 @@ impl Crew {
                 Ok(true)
             }
             .await;
-            shared.under_way.fetch_sub(1, Ordering::Relaxed);
+            shared.ends();
             match outcome {
                 Ok(done) => {
                     failpoint::pass(task.work.kind(), "done");
@@ -183,9 +180,8 @@ impl Crew {
     }
 
     /// Says so once, when this process has nothing to do and another one holds what is left.
-    fn say_that_it_waits(&self, since: Instant, shared: &Shared) {
-        let idle = shared.under_way.load(Ordering::Relaxed) == 0 && since.elapsed() >= SAY_THAT_IT_WAITS;
-        if idle && !shared.said_that_it_waits.swap(true, Ordering::Relaxed) {
+    fn say_that_it_waits(&self, shared: &Shared) {
+        if shared.idle_for() >= SAY_THAT_IT_WAITS && !shared.said_that_it_waits.swap(true, Ordering::Relaxed) {
             self.events.notice(
                 "waiting for tasks that other sessions hold: `kongferry status` names these, and how to end one whose host is gone",
             );
@@ -221,6 +217,25 @@ impl Shared {
             *left
         });
         left == 0
+    }
+
+    fn begins(&self) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        *under_way = (under_way.0 + 1, None);
+    }
+
+    fn ends(&self) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        *under_way = (under_way.0.saturating_sub(1), None);
+    }
+
+    /// How long this process has had nothing to do.
+    fn idle_for(&self) -> Duration {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way.0 > 0 {
+            return Duration::ZERO;
+        }
+        under_way.1.get_or_insert_with(Instant::now).elapsed()
     }
 
     fn note(&self, failure: Error) {

@@ -6,7 +6,7 @@ use kongferry::estate::KongVersion;
 
 use crate::support::database::{self, Database};
 use crate::support::keyspace::{self, Keyspace};
-use crate::support::program::{Underway, kongferry, start};
+use crate::support::program::{Underway, kongferry, start_in};
 use crate::support::proxy::{Proxy, Way};
 use crate::support::{gate, run};
 
@@ -34,7 +34,8 @@ impl Sides {
         // Far shorter than anybody would want them, so that the test need not wait.
         let source = format!("cassandra://{}/{}?request_timeout=1", self.cassandra.address, self.source.name);
         let target = format!("{}?stall_timeout=3", self.target.url_through(self.postgres.address));
-        start(&[&["migrate", "--source", &source, "--target", &target], options].concat())
+        let log = [("KONGFERRY_LOG", "kongferry=debug")];
+        start_in(&log, &[&["migrate", "--source", &source, "--target", &target], options].concat())
     }
 
     /// A run that waits in the middle of a COPY until the connection returned ends.
@@ -99,7 +100,7 @@ fn a_source_that_stalls_or_breaks_for_a_while_costs_nothing() {
         let (mut underway, holder) = sides.held(&["--workers", "1"]).await;
         sides.cassandra.stall(Some(Way::Back));
         drop(holder);
-        underway.says("reading slows down");
+        underway.says("trying again");
         sides.cassandra.go_on();
         sides.cassandra.cut();
         underway.ends().exits(0).prints(&["counts of both sides agree"]);

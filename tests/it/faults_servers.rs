@@ -79,21 +79,7 @@ fn a_source_that_restarts_is_waited_for_or_the_run_is_resumed() {
         let target = database::fresh("16", VERSION).await;
         let own = servers::own("5.0");
         let source = keyspace::bare(&own, "restarts", &target).await;
-        source
-            .execute(
-                "CREATE TABLE {ks}.consumers (id uuid PRIMARY KEY, created_at timestamp, username text, custom_id text,
-                                              tags set<text>, ws_id uuid)",
-                (),
-            )
-            .await;
-        for number in 0..3_000_u32 {
-            let consumer = json!({
-                "id": uuid::Uuid::from_u128(u128::from(number) << 96 | 0x4000_8000_0000_0000_0000).to_string(),
-                "ws_id": source.default_workspace.to_string(),
-                "username": format!("{}:consumer-{number}-{}", source.default_workspace, "x".repeat(500)),
-            });
-            source.insert("consumers", &consumer, None).await;
-        }
+        source.fill_consumers(3_000).await;
         target.execute(&gate::IN_COPY.replace("plugins", "consumers")).await;
         let holder = gate::close(&target).await;
         let arguments =

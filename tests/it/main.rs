@@ -23,6 +23,7 @@ mod expiry;
 mod faults_connections;
 mod faults_servers;
 mod faults_stopping;
+mod faults_two_nodes;
 mod golden_rows;
 mod joined;
 mod moves_enterprise;

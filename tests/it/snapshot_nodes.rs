@@ -42,7 +42,7 @@ impl Pair {
         let parent = std::process::id().to_string();
         start.args(["start", LINE]).arg(&self.dirs[node]).args(["--volatile", "--parent", &parent]);
         if node == 1 {
-            start.arg("--join").arg(&self.dirs[0]);
+            start.arg("--beside").arg(&self.dirs[0]).arg("127.0.0.2");
         }
         self.addresses[node] = run(&mut start);
         while node == 1 || !self.addresses[1].is_empty() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use scylla::client::session::Session;
@@ -57,6 +58,8 @@ struct Shared {
     session: Session,
     keyspace: String,
     consistency: Consistency,
+    /// How long one answer may take.
+    request_timeout: Duration,
     /// Datacenter of the nodes that are asked.
     datacenter: Option<String>,
     /// Prepared statements by their text.
@@ -89,6 +92,7 @@ impl Cluster {
             session,
             keyspace: config.keyspace.clone(),
             consistency: config.consistency,
+            request_timeout: config.request_timeout,
             datacenter,
             statements: Mutex::default(),
             clocks: Clocks::default(),
@@ -118,7 +122,7 @@ impl Cluster {
         what: String,
     ) -> Result<Vec<Row>, Trouble> {
         let reader = Reader {
-            statement: self.shared.prepare(cql).await?,
+            statement: self.shared.prepare(cql, patience).await?,
             shared: Arc::clone(&self.shared),
             values,
             columns,
@@ -142,18 +146,33 @@ impl Cluster {
 }
 
 impl Shared {
-    /// The statement for `cql`, prepared once per cluster.
-    async fn prepare(&self, cql: &str) -> Result<PreparedStatement, Trouble> {
-        let mut statements = self.statements.lock().await;
-        if let Some(statement) = statements.get(cql) {
+    /// The statement for `cql`, prepared once per cluster; tried as often as a page.
+    async fn prepare(&self, cql: &str, patience: Patience) -> Result<PreparedStatement, Trouble> {
+        let mut pauses = patience.pauses().iter();
+        loop {
+            let trouble = match self.try_to_prepare(cql).await {
+                Ok(statement) => return Ok(statement),
+                Err(trouble) => trouble,
+            };
+            let Some(pause) = pauses.next().filter(|_| trouble.is_transient()) else { return Err(trouble) };
+            tracing::debug!(cause = %trouble, "a statement could not be prepared, trying again in {pause:?}");
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
+    async fn try_to_prepare(&self, cql: &str) -> Result<PreparedStatement, Trouble> {
+        if let Some(statement) = self.statements.lock().await.get(cql) {
             return Ok(statement.clone());
         }
-        let mut statement = self.session.prepare(cql).await.map_err(|error| Trouble::from(&error))?;
+        // The driver itself waits for ever.
+        let preparing = tokio::time::timeout(self.request_timeout, self.session.prepare(cql)).await;
+        let prepared = preparing.map_err(|_| Trouble::NoAnswer(self.request_timeout))?;
+        let mut statement = prepared.map_err(|error| Trouble::from(&error))?;
         statement.set_consistency(self.consistency.of_driver());
         statement.set_is_idempotent(true);
         // All columns are named, so the cached description of the rows stays right.
         statement.set_use_cached_result_metadata(true);
-        statements.insert(cql.to_owned(), statement.clone());
+        self.statements.lock().await.insert(cql.to_owned(), statement.clone());
         Ok(statement)
     }
 
@@ -240,7 +259,8 @@ impl Source for Cluster {
         let table = self.catalog.tables.get(&selection.table).ok_or_else(unknown)?;
         let (cql, values) = cql::select(&self.shared.keyspace, table, &selection, &split.range);
         let what = split.to_string();
-        let statement = self.shared.prepare(&cql).await.map_err(|trouble| trouble.while_reading(&what))?;
+        let failed = |trouble: Trouble| trouble.while_reading_from(&what, &self.shared.nodes_in_words());
+        let statement = self.shared.prepare(&cql, Patience::Full).await.map_err(failed)?;
         let reader = Reader {
             statement,
             shared: Arc::clone(&self.shared),

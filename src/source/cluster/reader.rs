@@ -41,7 +41,7 @@ pub(super) enum Patience {
 }
 
 impl Patience {
-    fn pauses(self) -> &'static [Duration] {
+    pub(super) fn pauses(self) -> &'static [Duration] {
         match self {
             Self::Full => &PAUSES,
             Self::Short => PAUSES.get(..1).unwrap_or_default(),

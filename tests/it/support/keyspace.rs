@@ -154,6 +154,23 @@ impl Keyspace {
         self.execute(&format!("INSERT INTO {{ks}}.{table} JSON ?{using}"), (row.to_string(),)).await;
     }
 
+    /// Makes the table of consumers in a bare keyspace, and this many of about 600 bytes each.
+    pub async fn fill_consumers(&self, count: u32) {
+        let table = "CREATE TABLE {ks}.consumers (id uuid PRIMARY KEY, created_at timestamp, username text, custom_id text,
+                                                  tags set<text>, ws_id uuid)";
+        self.execute(table, ()).await;
+        let insert = format!("INSERT INTO {}.consumers (id, ws_id, username) VALUES (?, ?, ?)", self.name);
+        let insert = self.session.prepare(insert).await.unwrap();
+        for first in (0..count).step_by(100) {
+            let inserts = (first..count.min(first + 100)).map(|number| {
+                let id = Uuid::from_u128(u128::from(number) << 96 | 0x4000_8000_0000_0000_0000);
+                let name = format!("{}:consumer-{number}-{}", self.default_workspace, "x".repeat(500));
+                self.session.execute_unpaged(&insert, (id, self.default_workspace, name))
+            });
+            futures::future::try_join_all(inserts).await.unwrap();
+        }
+    }
+
     /// Drops it, where it is a test's own.
     pub async fn remove(self) {
         self.execute("DROP KEYSPACE {ks}", ()).await;

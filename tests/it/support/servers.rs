@@ -112,6 +112,12 @@ pub fn own(version: &str) -> String {
     format!("{version}+own")
 }
 
+/// The names of two nodes of one cluster, on 127.0.0.1 and 127.0.0.2; the second keeps what it has written, and is started
+/// before there is data.
+pub fn two_nodes(version: &str) -> [String; 2] {
+    ["first", "second"].map(|node| format!("{version}+{node}"))
+}
+
 /// The Cassandra lines to test on: 3.11 and 5.0, or the whole support matrix with `./test --long`.
 pub fn cassandra_versions() -> &'static [&'static str] {
     if whole_matrix() { &["3.11", "4.1", "5.0"] } else { &["3.11", "5.0"] }
@@ -177,13 +183,18 @@ fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
         Some((line, _)) => (line, &[]),
         None => (version, &[]),
     };
-    let options = if version.ends_with("+own") { &[] } else { options };
+    let options = if version.ends_with("+own") || version.ends_with("+second") { &[] } else { options };
+    let beside = version.strip_suffix("+second").map(|line| {
+        let first = directory(checkout, kind, &format!("{line}+first"));
+        ["--beside".into(), first.into_os_string(), "127.0.0.2".into()]
+    });
     let output = Command::new(checkout.join("tests/servers").join(kind))
         .args(["start", line])
         .arg(directory(checkout, kind, version))
         .args(["--parent", &process::id().to_string()])
         .args(more)
         .args(options)
+        .args(beside.into_iter().flatten())
         .output()
         .map_err(|error| format!("tests/servers/{kind} did not run: {error}"))?;
     if !output.status.success() {

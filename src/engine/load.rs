@@ -45,7 +45,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    fn of_copy(error: Error) -> Self {
+    /// Of a step at which the target can refuse a row.
+    pub(super) fn of_copy(error: Error) -> Self {
         if error.kind() == ErrorKind::Row { Self::Refused(error) } else { Self::Other(error) }
     }
 }
@@ -79,7 +80,6 @@ pub(super) async fn load_within(
             "look for rules or triggers on this table that drop rows; nothing of this split was committed",
         )));
     }
-    transaction.check_deferred().await.map_err(Failure::of_copy)?;
     totals.check_conserved(table)?;
     Ok(totals)
 }

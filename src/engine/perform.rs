@@ -118,7 +118,11 @@ async fn copy(
     transaction.batch("cannot set up the transaction of a split", sql).await?;
     let loading = loading(crew, Quarantine::Open { ledger: &crew.ledger, task: task.id });
     transaction.savepoint(BEFORE_LOAD).await?;
-    match load_within(loading, &piece, &mut transaction).await {
+    let loaded = match load_within(loading, &piece, &mut transaction).await {
+        Ok(totals) => transaction.check_deferred().await.map(|()| totals).map_err(Failure::of_copy),
+        Err(failure) => Err(failure),
+    };
+    match loaded {
         Ok(totals) => Ok((transaction, totals)),
         Err(Failure::Other(error)) => Err(error),
         // COPY says which constraint refused, not which row: read again and find them all.

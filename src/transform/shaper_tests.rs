@@ -5,7 +5,6 @@ use super::*;
 use crate::schema_map::{Origin, Output, Production};
 use crate::source::{SelectItem, Selection};
 use crate::target::catalog::{PgKind, PgType};
-use crate::transform::shaped::Repair;
 
 const WS: &str = "3ee332ee-02e9-4566-a322-92ed644cb41e";
 const SERVICE: &str = "0c9b4625-36da-597c-938e-e3a0283d17c2";
@@ -56,7 +55,11 @@ fn page(rows: &[&[Option<&[u8]>]]) -> Page {
 }
 
 fn shape(mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
-    shape_within(ShaperContext { default_workspace: Some(uuid(WS)), active_keys: &[], ..ShaperContext::default() }, mapping, rows)
+    shape_within(
+        ShaperContext { default_workspace: Some(uuid(WS)), active_keys: &[], ..ShaperContext::default() },
+        mapping,
+        rows,
+    )
 }
 
 fn shape_within(context: ShaperContext<'_>, mapping: &TableMapping, rows: &[&[Option<&[u8]>]]) -> Shaped {
@@ -161,6 +164,70 @@ fn rows_kong_does_not_see_are_skipped_before_their_values_are_looked_at() {
     assert_eq!(tuples(&shaped), [[Some(b"a".to_vec())], [None]]);
     assert_eq!(shaped.skipped[Class::ForeignPartition as usize], 1);
     assert_eq!(shaped.skipped[Class::GhostRow as usize], 1);
+}
+
+#[test]
+fn policies_decide_what_becomes_of_a_row() {
+    let mut mapping = mapping(
+        vec![CqlType::Uuid, CqlType::Text, CqlType::Int],
+        vec![
+            not_null("id", PgKind::Uuid, Production::Copy { item: 0 }),
+            output("name", PgKind::Text, Production::StripWorkspace { item: 1 }),
+            output("depth", PgKind::Int2, Production::Copy { item: 2 }),
+        ],
+    );
+    mapping.required = vec![1];
+    let (id, twice) = (uuid(SERVICE), format!("{WS}:{WS}:x"));
+    let big = 70_000_i32.to_be_bytes();
+    let rows: &[&[Option<&[u8]>]] = &[
+        &[Some(id.as_bytes()), Some(b"good"), None],
+        &[Some(id.as_bytes()), Some(b"big"), Some(&big)],
+        &[Some(id.as_bytes()), None, None],
+        &[Some(id.as_bytes()), Some(twice.as_bytes()), None],
+        &[Some(id.as_bytes()), Some(b"no bytes"), Some(b"")],
+    ];
+    let shaped_under = |choices: &[&str]| {
+        let mut policies = Policies::default();
+        choices.iter().for_each(|choice| policies.choose(choice.parse().unwrap()).unwrap());
+        let context = ShaperContext { policies, ..ShaperContext::default() };
+        let shaper = RowShaper::compile(&mapping, context).unwrap();
+        let (page, mut shaped) = (page(rows), Shaped::default());
+        shaper.shape(&page, &mut shaped).unwrap();
+        assert!(shaped.is_conserved());
+        let cut = shaper.cut(&page, shaped.rejects.iter().map(|reject| reject.row)).unwrap();
+        for (reject, body) in shaped.rejects.iter().zip(cut) {
+            let alone = Page { rows: 1, body: body.into(), ..page.clone() };
+            let mut again = Shaped::default();
+            shaper.shape(&alone, &mut again).unwrap();
+            assert_eq!(again.rejects, [Reject { row: 0, ..reject.clone() }], "not the row itself");
+        }
+        let mut without = Shaped::default();
+        shaper.shape_where(&page, &mut without, |row| row != 0).unwrap();
+        assert_eq!(without.read, 4);
+        shaped
+    };
+    let rejected = |shaped: &Shaped| {
+        shaped
+            .rejects
+            .iter()
+            .map(|reject| (reject.row, reject.column.clone(), reject.class()))
+            .collect::<Vec<_>>()
+    };
+    let shaped = shaped_under(&[]);
+    assert_eq!(rejected(&shaped), [(1, "depth".to_owned(), Class::OutOfRange)]);
+    assert_eq!((shaped.tuples.len(), shaped.skipped[Class::GhostRow as usize]), (3, 1));
+    let shaped = shaped_under(&[
+        "out-of-range=skip",
+        "ghost-row=quarantine",
+        "double-prefix=quarantine",
+        "zero-length=skip",
+    ]);
+    let expected =
+        [(2, shaped.rejects[0].column.clone(), Class::GhostRow), (3, "name".to_owned(), Class::DoublePrefix)];
+    assert_eq!(rejected(&shaped), expected);
+    assert_eq!(shaped.skipped[Class::OutOfRange as usize], 1);
+    assert_eq!(shaped.skipped[Class::ZeroLength as usize], 1);
+    assert_eq!((shaped.tuples.len(), shaped.repaired), (1, [0; Repair::ALL.len()]));
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn every_bad_row_among_fifty_thousand_good_ones_has_its_fate() {
     run(async {
         let corpus = Corpus::read(&["text.toml", "json.toml", "values.toml", "kong.toml", "custom.toml"]);
         assert!(corpus.cases.len() >= 60);
-        let size = FillSpec { consumers: 16_000, odd: false, ..FillSpec::default() };
+        let size = FillSpec { consumers: 14_000, odd: false, ..FillSpec::default() };
         let source = estate(&corpus, size).await;
 
         let undisturbed = watched(&corpus).await;
@@ -113,6 +113,8 @@ fn every_bad_row_among_fifty_thousand_good_ones_has_its_fate() {
 /// Good rows of Kong's tables, and of the plugin's.
 async fn estate(corpus: &Corpus, size: FillSpec) -> Keyspace {
     let source = keyspace::empty("5.0", VERSION, "corpus", None).await;
+    let spec = FillSpec { concurrency: 32, ..size };
+    kongferry::estate::fill(&source.session, &source.name, &spec).await.unwrap();
     source.execute(&corpus.tables["cassandra"], ()).await;
     for number in 0..100 {
         let row = json!({
@@ -121,8 +123,6 @@ async fn estate(corpus: &Corpus, size: FillSpec) -> Keyspace {
         });
         source.insert("acme_odd", &row, None).await;
     }
-    let spec = FillSpec { concurrency: 128, ..size };
-    kongferry::estate::fill(&source.session, &source.name, &spec).await.unwrap();
     source
 }
 

@@ -6,7 +6,23 @@ use crate::support::program::{kongferry, kongferry_in};
 
 #[test]
 fn help_pages() {
-    for command in ["", "plan", "migrate", "verify", "map", "map list", "map show", "map derive"] {
+    let commands = [
+        "",
+        "plan",
+        "migrate",
+        "verify",
+        "map",
+        "map list",
+        "map show",
+        "map derive",
+        "quarantine",
+        "quarantine list",
+        "quarantine show",
+        "quarantine retry",
+        "quarantine export",
+        "clean",
+    ];
+    for command in commands {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = kongferry(&arguments);
         help.exits(0);

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod preflight;
 pub mod rearm;
 pub mod scan;
+pub mod second_look;
 pub mod seed;
 pub mod settle;
 pub mod shaping;

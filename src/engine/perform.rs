@@ -73,9 +73,8 @@ pub fn shown(plan: &Plan, task: &Task) -> Vec<Event> {
     let position = task.table.as_ref().and_then(|name| find(plan, name)).map(|table| table.position);
     match (&task.work, position) {
         (Work::Seed | Work::Copy(_), Some(table)) => vec![Event::SplitDone { table, share: task.share }],
-        (Work::Seed | Work::Copy(_), None) => Vec::new(),
-        // It was not among the steps that were announced.
-        (Work::Police, _) => Vec::new(),
+        // Policing was not among the steps that were announced.
+        (Work::Seed | Work::Copy(_), None) | (Work::Police, _) => Vec::new(),
         _ => vec![Event::StepDone],
     }
 }
@@ -161,6 +160,7 @@ async fn police(crew: &Crew, transaction: &mut LoadTransaction, task: &Task) -> 
         catalog: &crew.sides.catalog,
         beats: crew.plan.tables.iter().map(beat).collect(),
         memory: crew.resources.memory,
+        second_look: Some(crew),
         stop: &stop,
     };
     for line in police::police(transaction, &crew.ledger, task.id, precinct).await? {

@@ -17,11 +17,13 @@
 mod account;
 mod duplicates;
 mod orphans;
+mod read_again;
 mod relations;
 mod removal;
 mod unfit;
 mod workspaces;
 
+pub use read_again::SecondLook;
 pub use workspaces::CacheKeyForm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +85,8 @@ pub struct Police<'a> {
     orders: Orders,
     /// Rows by table and what became of them.
     findings: BTreeMap<(String, Finding), u64>,
+    /// Who can read rows of the source again.
+    second_look: Option<&'a dyn SecondLook>,
     /// Whether somebody asked to end.
     stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -90,6 +94,7 @@ pub struct Police<'a> {
 /// What became of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Finding {
+    ReadAgain,
     Moved,
     Removed(Class, Policy),
 }
@@ -97,6 +102,9 @@ enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ReadAgain => {
+                f.write_str("read again from the source, where it was written after its table was read")
+            }
             Self::Moved => f.write_str("moved to the workspace of their parents"),
             Self::Removed(class, Policy::Skip) => write!(f, "left behind: {class}"),
             Self::Removed(class, _) => write!(f, "put into quarantine: {class}"),
@@ -114,6 +122,8 @@ pub struct Precinct<'a> {
     pub beats: Vec<Beat>,
     /// Memory for one index build, in bytes.
     pub memory: u64,
+    /// Who can read rows of the source again: a parent that was written during the load is not missing.
+    pub second_look: Option<&'a dyn SecondLook>,
     /// Fails when somebody asked to end.
     pub stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -128,17 +138,29 @@ pub async fn police(
     task: i32,
     precinct: Precinct<'_>,
 ) -> Result<Vec<String>> {
-    let Precinct { armour, catalog, beats, memory, stop } = precinct;
+    let Precinct { armour, catalog, beats, memory, second_look, stop } = precinct;
     let with_workspaces = beats.iter().any(|beat| beat.table == WORKSPACES);
     let beats = beats.into_iter().filter(|beat| armour.tables.contains_key(&beat.table)).collect();
     ledger.be_alone(transaction, task).await?;
     let orders = ledger.orders(transaction).await?;
     let findings = BTreeMap::new();
-    let mut police =
-        Police { transaction, ledger, task, armour, catalog, beats, with_workspaces, orders, findings, stop };
+    let mut police = Police {
+        transaction,
+        ledger,
+        task,
+        armour,
+        catalog,
+        beats,
+        with_workspaces,
+        orders,
+        findings,
+        second_look,
+        stop,
+    };
     police.begin(memory).await?;
     for _ in 0..PASSES {
         let mut changed = police.move_to_parents().await?;
+        changed += police.read_parents_again().await?;
         changed += police.remove_orphans().await?;
         changed += police.remove_duplicates().await?;
         changed += police.remove_unfit().await?;

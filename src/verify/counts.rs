@@ -36,8 +36,12 @@ pub struct TableCount {
 impl TableCount {
     /// Adds what was changed after the rows were loaded.
     fn change(&mut self, why: Why, change: Change) {
-        let shift = |rows: u64| rows.saturating_add(change.added).saturating_sub(change.removed);
-        self.expected = (shift(self.expected.0), shift(self.expected.1));
+        let came = change.added.saturating_sub(change.removed);
+        let went = change.removed.saturating_sub(change.added);
+        // Of rows that went nobody knows whether they would have expired by now.
+        let expired = self.totals.loaded.saturating_sub(self.expected.0).min(went);
+        let shift = |rows: u64, went: u64| rows.saturating_add(came).saturating_sub(went);
+        self.expected = (shift(self.expected.0, went), shift(self.expected.1, went - expired));
         self.changed.insert(why, change);
     }
 

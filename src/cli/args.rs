@@ -261,6 +261,11 @@ pub struct LoadingArgs {
     #[arg(long, value_name = "CLASS=POLICY")]
     policy: Vec<PolicyChoice>,
 
+    /// The Gateway still writes to the source: a row whose parent was not there when its table was read is no orphan. The parent is
+    /// read again.
+    #[arg(long)]
+    pub live: bool,
+
     /// Which of several rows with the same unique key stays: by created_at, ties by id. The others go into quarantine, with
     /// all rows that depend on them [default: the oldest, as long as nothing depends on the others]
     #[arg(long, value_name = "WHICH")]

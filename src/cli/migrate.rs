@@ -48,7 +48,7 @@ pub struct MigrateArgs {
     #[arg(long, conflicts_with_all = ["resume", "join"])]
     dry_run: bool,
     /// Go on with the run that broke off on this target.
-    #[arg(long, conflicts_with_all = ["join", "tables", "skip_tables", "include", "keep_constraints", "policy"])]
+    #[arg(long, conflicts_with_all = ["join", "tables", "skip_tables", "include", "keep_constraints", "live", "policy"])]
     resume: bool,
     /// Directory for what the run leaves in files [default: kongferry- and the first digits of the run's id, here]
     ///
@@ -56,7 +56,7 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Help another process, also from another host, with its run on this target: the id that it printed.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints", "policy", "on_duplicate", "on_orphan"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["tables", "skip_tables", "include", "keep_constraints", "live", "policy", "on_duplicate", "on_orphan"])]
     join: Option<Uuid>,
     #[command(flatten)]
     connections: ConnectionArgs,
@@ -139,7 +139,8 @@ async fn go(args: &MigrateArgs, stop: &Stop, events: &Events) -> Result<Outcome>
     }
     let armour = sides.check_target(&plan, options.keep_constraints, events).await?;
     let keep = args.loading.on_duplicate;
-    let terms = terms::terms(&sides, &plan, &choice, &options.policies, keep, options.keep_constraints);
+    let mut terms = terms::terms(&sides, &plan, &choice, &options.policies, keep, options.keep_constraints);
+    terms.live = args.loading.live;
     let id = Uuid::new_v4();
     events.stage(format!("Run {id}"));
     match &armour {

@@ -23,6 +23,8 @@ const BYTES_BESIDE: usize = 256;
 pub enum Quarantine<'a> {
     /// Nowhere: the first ends the task.
     Closed,
+    /// Nowhere, and nothing ends: they were met before, when their split was loaded.
+    Known,
     /// Into the ledger, as rows of a task.
     Open {
         /// The ledger.
@@ -53,7 +55,7 @@ impl Holding {
         page: &Page,
         shaped: &Shaped,
     ) -> Result<()> {
-        if shaped.rejects.is_empty() {
+        if shaped.rejects.is_empty() || matches!(quarantine, Quarantine::Known) {
             return Ok(());
         }
         for reject in &shaped.rejects {
@@ -161,7 +163,7 @@ fn cannot_be_loaded(
     cause: &str,
 ) -> Error {
     let remedy = match quarantine {
-        Quarantine::Closed => {
+        Quarantine::Closed | Quarantine::Known => {
             "correct or delete this row on the source, then run again: nothing of this table can be left out"
                 .to_owned()
         }

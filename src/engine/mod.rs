@@ -20,6 +20,7 @@ pub mod preflight;
 pub mod rearm;
 pub mod retry;
 pub mod scan;
+pub mod second_look;
 pub mod seed;
 pub mod settle;
 pub mod shaping;

@@ -82,9 +82,8 @@ pub fn shown(plan: &Plan, task: &Task) -> Vec<Event> {
     let position = task.table.as_ref().and_then(|name| find(plan, name)).map(|table| table.position);
     match (&task.work, position) {
         (Work::Seed | Work::Copy(_), Some(table)) => vec![Event::SplitDone { table, share: task.share }],
-        (Work::Seed | Work::Copy(_), None) => Vec::new(),
-        // It was not among the steps that were announced.
-        (Work::Police, _) => Vec::new(),
+        // Policing was not among the steps that were announced.
+        (Work::Seed | Work::Copy(_), None) | (Work::Police, _) => Vec::new(),
         _ => vec![Event::StepDone],
     }
 }
@@ -177,6 +176,7 @@ async fn police(crew: &Crew, transaction: &mut LoadTransaction, task: &Task) -> 
         beats: crew.plan.tables.clone(),
         memory: crew.resources.memory,
         started: crew.started,
+        second_look: Some(crew),
         stop: &stop,
     };
     for line in police::police(transaction, &crew.ledger, task.id, precinct).await? {

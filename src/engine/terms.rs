@@ -25,6 +25,7 @@ pub fn terms(
         choice: choice.clone(),
         policies: *policies,
         on_duplicate,
+        live: false,
         started: super::now(),
         tables: fingerprints(plan),
         catalog: (*sides.catalog).clone(),

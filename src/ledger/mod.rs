@@ -21,8 +21,8 @@ mod trace;
 
 pub use accounts::TableAccounts;
 pub use guard::Guard;
-pub use policing::{Change, Orders, Postponed};
 pub use held::{HeldChoice, HeldHead, Kept};
+pub use policing::{Change, Orders, Postponed};
 pub use quarantine::{HeldContent, HeldRow, Why};
 pub use run::{Run, RunState, Terms, refuse_unfinished};
 pub use schema::SCHEMA;

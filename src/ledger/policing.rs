@@ -29,6 +29,8 @@ pub struct Orders {
     pub policies: Policies,
     /// Which of several rows with the same key stays, if somebody decided.
     pub on_duplicate: Option<Keep>,
+    /// Whether the source is written while it is read.
+    pub live: bool,
 }
 
 /// What later changes of one kind did to the loaded rows of a table.
@@ -88,23 +90,22 @@ impl Ledger {
         if in_vain > 0 || waited >= ROUNDS {
             return Ok(Postponed::InVain);
         }
-        let part = match open {
-            Some(part) => part,
-            None => {
-                let part = format!("police {next}");
-                let police = NewTask {
-                    lane: Lane::Settle,
-                    work: Work::Police,
-                    label: "policing rows that break keys".to_owned(),
-                    table: None,
-                    part: part.clone(),
-                    needs,
-                    priority: i64::MAX,
-                    share: 0.0,
-                };
-                self.add_tasks_from(transaction, next, &[police]).await?;
-                part
-            }
+        let part = if let Some(part) = open {
+            part
+        } else {
+            let part = format!("police {next}");
+            let police = NewTask {
+                lane: Lane::Settle,
+                work: Work::Police,
+                label: "policing rows that break keys".to_owned(),
+                table: None,
+                part: part.clone(),
+                needs,
+                priority: i64::MAX,
+                share: 0.0,
+            };
+            self.add_tasks_from(transaction, next, &[police]).await?;
+            part
         };
         transaction
             .execute(
@@ -154,16 +155,19 @@ impl Ledger {
     /// What the run is to do with bad rows, as the ledger has it now.
     pub async fn orders(&self, transaction: &mut LoadTransaction) -> Result<Orders> {
         let what = "read what becomes of bad rows";
-        let sql = "SELECT (terms->'policies')::text, (terms->'on_duplicate')::text FROM kongferry.run WHERE id = $1";
+        let sql = "SELECT (terms->'policies')::text, (terms->'on_duplicate')::text,
+                          coalesce((terms->>'live')::boolean, false) FROM kongferry.run WHERE id = $1";
         let rows = transaction.query(format!("cannot {what}"), sql, &[&self.run]).await?;
         let row = rows.first().ok_or_else(|| unexpected(what))?;
-        let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?));
-        let (policies, keep): (Option<String>, Option<String>) = read().map_err(|_| unexpected(what))?;
+        let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let (policies, keep, live): (Option<String>, Option<String>, bool) =
+            read().map_err(|_| unexpected(what))?;
         let parse = |_| unreadable("policies");
         Ok(Orders {
             policies: policies
                 .map_or(Ok(Policies::default()), |text| serde_json::from_str(&text))
                 .map_err(parse)?,
+            live,
             on_duplicate: keep.map_or(Ok(None), |text| serde_json::from_str(&text)).map_err(parse)?,
         })
     }

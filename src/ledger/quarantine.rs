@@ -160,7 +160,8 @@ impl Ledger {
         task: i32,
         rows: &[(String, String)],
     ) -> Result<()> {
-        let (tables, keys): (Vec<&str>, Vec<&str>) = rows.iter().map(|(table, key)| (&**table, &**key)).unzip();
+        let (tables, keys): (Vec<&str>, Vec<&str>) =
+            rows.iter().map(|(table, key)| (&**table, &**key)).unzip();
         transaction
             .execute(
                 "cannot write into the ledger which rows stay behind",
@@ -185,7 +186,8 @@ impl Ledger {
 
     /// Keys of the rows that were repaired on the target, by table, with the columns that differ from the source for it.
     pub async fn repaired_keys(&self) -> Result<BTreeMap<String, BTreeMap<String, Vec<String>>>> {
-        let sql = "SELECT table_name, key, columns FROM kongferry.accounted WHERE run = $1 AND columns IS NOT NULL";
+        let sql =
+            "SELECT table_name, key, columns FROM kongferry.accounted WHERE run = $1 AND columns IS NOT NULL";
         let mut keys: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for (table, key, columns) in self.keys(sql).await? {
             keys.entry(table).or_default().entry(key).or_default().extend(columns.unwrap_or_default());
@@ -200,7 +202,8 @@ impl Ledger {
         rows.map_err(|error| failure::statement(&error, format!("cannot {what}")))?
             .iter()
             .map(|row| {
-                let read = || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+                let read =
+                    || Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
                 read().map_err(|_| unexpected(what))
             })
             .collect()

@@ -59,6 +59,9 @@ pub struct Terms {
     /// Which of several rows with the same key stays, once somebody decided.
     #[serde(default)]
     pub on_duplicate: Option<Keep>,
+    /// Whether the source is written while it is read.
+    #[serde(default)]
+    pub live: bool,
     /// Seconds since 1970 at the start, by the clock of the host that began the run.
     pub started: i64,
     /// Tables that are copied, with a fingerprint of what is read, how it is shaped and where it goes.

@@ -17,11 +17,13 @@
 mod account;
 mod duplicates;
 mod orphans;
+mod read_again;
 mod relations;
 mod removal;
 mod unfit;
 mod workspaces;
 
+pub use read_again::SecondLook;
 pub use workspaces::CacheKeyForm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +80,8 @@ pub struct Police<'a> {
     findings: BTreeMap<(String, Finding), u64>,
     /// The run's start in seconds since 1970.
     started: i64,
+    /// Who can read rows of the source again.
+    second_look: Option<&'a dyn SecondLook>,
     /// Whether somebody asked to end.
     stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -85,6 +89,7 @@ pub struct Police<'a> {
 /// What became of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Finding {
+    ReadAgain,
     Moved,
     Removed(Class, Policy),
 }
@@ -92,6 +97,9 @@ enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ReadAgain => {
+                f.write_str("read again from the source, where it was written after its table was read")
+            }
             Self::Moved => f.write_str("moved to the workspace of their parents"),
             Self::Removed(class, Policy::Skip) => write!(f, "left behind: {class}"),
             Self::Removed(class, _) => write!(f, "put into quarantine: {class}"),
@@ -111,6 +119,8 @@ pub struct Precinct<'a> {
     pub memory: u64,
     /// The run's start in seconds since 1970.
     pub started: i64,
+    /// Who can read rows of the source again: a parent that was written during the load is not missing.
+    pub second_look: Option<&'a dyn SecondLook>,
     /// Fails when somebody asked to end.
     pub stop: &'a (dyn Fn() -> Result<()> + Sync),
 }
@@ -125,7 +135,7 @@ pub async fn police(
     task: i32,
     precinct: Precinct<'_>,
 ) -> Result<Vec<String>> {
-    let Precinct { armour, catalog, beats, memory, started, stop } = precinct;
+    let Precinct { armour, catalog, beats, memory, started, second_look, stop } = precinct;
     let with_workspaces = beats.iter().any(|beat| beat.table == WORKSPACES);
     let beats = beats.into_iter().filter(|beat| armour.tables.contains_key(&beat.table)).collect();
     ledger.be_alone(transaction, task).await?;
@@ -142,11 +152,13 @@ pub async fn police(
         orders,
         findings,
         started,
+        second_look,
         stop,
     };
     police.begin(memory).await?;
     for _ in 0..PASSES {
         let mut changed = police.move_to_parents().await?;
+        changed += police.read_parents_again().await?;
         changed += police.remove_orphans().await?;
         changed += police.remove_duplicates().await?;
         changed += police.remove_unfit().await?;

@@ -17,7 +17,12 @@ impl Police<'_> {
             if standing.contains(&relation.id()) {
                 continue;
             }
-            let reason = format!("no row of {} has the key it refers to", relation.parent);
+            // The sync that follows a live load knows these by their reason.
+            let reason = if self.orders.live {
+                format!("parent not on the source at the second look (live): {}", relation.parent)
+            } else {
+                format!("no row of {} has the key it refers to", relation.parent)
+            };
             let sql = format!(
                 "INSERT INTO pg_temp.kongferry_bad (table_name, at, class, rule, reason)
                  SELECT {table}, o.at, '{class}', {rule}, {reason}

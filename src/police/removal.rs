@@ -104,9 +104,8 @@ impl Police<'_> {
         if removed != marked.iter().map(|(_, rows)| rows).sum::<u64>() {
             return Err(Error::new(ErrorKind::Internal, "rows of a table that is not policed were marked"));
         }
-        self.restore_tags_of_twins().await?;
-        let sql = "DELETE FROM pg_temp.kongferry_bad; DELETE FROM pg_temp.kongferry_gone";
-        self.transaction.batch("cannot end taking rows away", sql).await?;
+        self.write_tags_anew().await?;
+        self.transaction.batch("cannot end taking rows away", "DELETE FROM pg_temp.kongferry_bad").await?;
         Ok(removed)
     }
 
@@ -155,7 +154,12 @@ impl Police<'_> {
 
     /// Writes the keys of rows of `table` into the ledger that will differ from the source on purpose, `at` being an SQL expression
     /// for their places: with the columns that were repaired, or left behind whole.
-    pub(super) async fn tell_verify(&mut self, table: &str, at: &str, columns: Option<&[String]>) -> Result<()> {
+    pub(super) async fn tell_verify(
+        &mut self,
+        table: &str,
+        at: &str,
+        columns: Option<&[String]>,
+    ) -> Result<()> {
         let sql = format!(
             "INSERT INTO kongferry.accounted (run, task, table_name, key, columns)
              SELECT $1, $2, $3, {}, $4 FROM {} t WHERE t.ctid = {at}",
@@ -180,17 +184,21 @@ impl Police<'_> {
             self.name(table),
             places(table)
         );
-        self.transaction.execute(&what, &sql, &[]).await?;
+        self.transaction.execute(&what, &sql, &[]).await.map(drop)
+    }
+
+    /// Writes `tags` anew for the ids in `kongferry_gone`, as far as the tags of their tables have been written. Entities of
+    /// several tables can share an id, and then a row of `tags`, which stays for those that are left.
+    pub(super) async fn write_tags_anew(&mut self) -> Result<()> {
+        let what = "cannot write the tags of rows that came or went";
+        if !self.armour.tables.contains_key(TAGS) {
+            return Ok(());
+        }
         let sql = format!(
             "DELETE FROM {} WHERE entity_id IN (SELECT id FROM pg_temp.kongferry_gone)",
             self.name(TAGS)
         );
-        self.transaction.execute(&what, &sql, &[]).await.map(drop)
-    }
-
-    /// Entities of several tables can share an id, and then a row of `tags`. Writes it anew for those that are left, as far as the
-    /// tags of their tables have been written.
-    async fn restore_tags_of_twins(&mut self) -> Result<()> {
+        self.transaction.execute(what, &sql, &[]).await?;
         let written = self.ledger.tables_with_tags(self.transaction).await?;
         let tables: Vec<String> = self.tables();
         let twins: Vec<String> = tables
@@ -204,19 +212,18 @@ impl Police<'_> {
                 )
             })
             .collect();
-        if twins.is_empty() {
-            return Ok(());
+        if !twins.is_empty() {
+            let sql = format!(
+                "INSERT INTO {} (entity_id, entity_name, tags)
+                 SELECT DISTINCT id, first_value(entity_name) OVER written, last_value(tags) OVER written FROM ({}) twins
+                 WINDOW written AS (PARTITION BY id ORDER BY array_position($1::text[], entity_name)
+                                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+                self.name(TAGS),
+                twins.join(" UNION ALL ")
+            );
+            self.transaction.execute(what, &sql, &[&tables]).await?;
         }
-        let sql = format!(
-            "INSERT INTO {} (entity_id, entity_name, tags)
-             SELECT DISTINCT id, first_value(entity_name) OVER written, last_value(tags) OVER written FROM ({}) twins
-             WINDOW written AS (PARTITION BY id ORDER BY array_position($1::text[], entity_name)
-                                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
-            self.name(TAGS),
-            twins.join(" UNION ALL ")
-        );
-        let what = "cannot write the tags of entities that shared their id with others";
-        self.transaction.execute(what, &sql, &[&tables]).await.map(drop)
+        self.transaction.batch(what, "DELETE FROM pg_temp.kongferry_gone").await
     }
 
     fn is_tagged(&self, table: &str) -> bool {

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod cql_type;
 mod cql_type_text;
 pub mod kong;
+mod one_row;
 pub mod page;
 pub mod sizing;
 mod slices;

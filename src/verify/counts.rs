@@ -83,7 +83,10 @@ pub async fn compare(
             TableCount {
                 table: table.table.clone(),
                 target: counted.get(&table.table).copied().unwrap_or_default(),
-                expected: (expected(instant + slack), expected(instant - slack)),
+                expected: (
+                    expected(instant + slack),
+                    expected(instant - slack) + maybe_expired(totals, &accounts, instant),
+                ),
                 expiring: totals.loaded.saturating_sub(totals.alive_after(instant - slack)),
                 totals: totals.clone(),
                 accounts,
@@ -106,6 +109,12 @@ fn beyond(totals: &TableTotals, accounts: &TableAccounts, basis: Basis) -> i64 {
                 - signed(accounts.skipped_by_target)
         }
     }
+}
+
+/// Of rows that went after the load, those that might have expired by `instant` and so are not among the others either.
+fn maybe_expired(totals: &TableTotals, accounts: &TableAccounts, instant: i64) -> u64 {
+    let went: u64 = accounts.changes.values().map(|change| change.removed.saturating_sub(change.added)).sum();
+    totals.loaded.saturating_sub(totals.alive_after(instant)).min(went)
 }
 
 /// The first instant from `from` on around which no row expires, or `from` itself when there is none within a minute.

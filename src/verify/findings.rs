@@ -175,8 +175,9 @@ pub fn nothing_held(findings: &[TableFinding]) -> Result<()> {
         return Ok(());
     }
     let message = format!("everything else is the same, and {} of the source in quarantine", lie(held));
-    Err(Error::new(ErrorKind::Quarantined, message)
-        .remedy("`kongferry quarantine list` shows them and why; `kongferry quarantine retry` loads what was mended"))
+    Err(Error::new(ErrorKind::Quarantined, message).remedy(
+        "`kongferry quarantine list` shows them and why; `kongferry quarantine retry` loads what was mended",
+    ))
 }
 
 fn lie(rows: u64) -> String {

@@ -129,7 +129,8 @@ fn crash(undisturbed: &Undisturbed, places: Vec<String>) {
         let work = || {
             loop {
                 let Some((number, place)) = cases.lock().unwrap().pop_front() else { return };
-                let case = std::panic::AssertUnwindSafe(|| run(undisturbed.compare_with(&place, number % 4 == 3)));
+                let case =
+                    std::panic::AssertUnwindSafe(|| run(undisturbed.compare_with(&place, number % 4 == 3)));
                 if std::panic::catch_unwind(case).is_err() {
                     failed.lock().unwrap().push(place);
                 }

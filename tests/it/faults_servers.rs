@@ -50,7 +50,8 @@ async fn disk_full(source: &str, own: &str) {
     let target = database::fresh(own, VERSION).await;
     let limit = |bytes: &str| {
         let process = servers::process("postgres", own);
-        let limited = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}:")]).status();
+        let limited =
+            Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}:")]).status();
         assert!(limited.expect("prlimit runs").success());
     };
     target
@@ -82,8 +83,17 @@ fn a_source_that_restarts_is_waited_for_or_the_run_is_resumed() {
         source.fill_consumers(3_000).await;
         target.execute(&gate::IN_COPY.replace("plugins", "consumers")).await;
         let holder = gate::close(&target).await;
-        let arguments =
-            ["migrate", "--workers", "1", "--memory", "8", "--source", &source.url(), "--target", &target.url()];
+        let arguments = [
+            "migrate",
+            "--workers",
+            "1",
+            "--memory",
+            "8",
+            "--source",
+            &source.url(),
+            "--target",
+            &target.url(),
+        ];
         let underway = start(&arguments);
         gate::reached(&target).await;
         servers::end("cassandra", &own, "TERM");
@@ -119,7 +129,10 @@ fn a_schema_change_on_the_source_is_told_or_does_not_matter() {
         underway.ends();
         drop(holder);
         let again = ["migrate", "--resume", "--source", &source.url(), "--target", &target.url()];
-        kongferry(&again).exits(3).complains_of(&["consumers", "nickname"]).keeps_quiet_about(&["value-marker"]);
+        kongferry(&again)
+            .exits(3)
+            .complains_of(&["consumers", "nickname"])
+            .keeps_quiet_about(&["value-marker"]);
         source.execute("ALTER TABLE {ks}.consumers DROP nickname", ()).await;
         kongferry(&again).exits(0);
         target.remove().await;

@@ -35,7 +35,9 @@ fn one_of_three_dies_one_hangs_and_every_split_is_loaded_once() {
         assert_eq!(dies.code, -1, "{}", dies.transcript());
         drop(holder);
         // All that is left to load is what the one holds that hangs.
-        target.until("SELECT '' FROM kongferry.task WHERE state = 'open' AND lane = 'load' HAVING count(*) = 1").await;
+        target
+            .until("SELECT '' FROM kongferry.task WHERE state = 'open' AND lane = 'load' HAVING count(*) = 1")
+            .await;
         target.execute(&offered(&target)).await;
         leader.ends().exits(0).prints(&["counts of both sides agree"]);
         hangs.signal("CONT");
@@ -82,7 +84,8 @@ fn two_that_resume_at_once_share_the_work() {
         let target = database::fresh("16", VERSION).await;
         let url = target.url();
         let sides = ["--workers", "2", "--source", &source, "--target", &url];
-        let killed = start_in(&[("KONGFERRY_FAILPOINT", "disarm-done")], &[&["migrate"][..], &sides].concat());
+        let killed =
+            start_in(&[("KONGFERRY_FAILPOINT", "disarm-done")], &[&["migrate"][..], &sides].concat());
         assert_eq!(killed.ends().code, -1);
         let resume = [&["migrate", "--resume"][..], &sides].concat();
         let (one, other) = (start(&resume), start(&resume));

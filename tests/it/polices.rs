@@ -5,9 +5,12 @@ mod planted;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kongferry::estate::KongVersion;
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::database::{self, Database};
 use crate::support::expected::compare;
+use crate::support::keyspace;
 use crate::support::program::{Run, Underway, kongferry, start};
 use crate::support::run;
 use planted::{Estate, Fate, MARKER, OWN_INDEXES};
@@ -295,5 +298,90 @@ fn each_class_has_the_policy_that_was_chosen() {
         assert!(changed.is_empty(), "the target's catalog changed:\n{}", changed.join("\n"));
         target.remove().await;
         estate.source.remove().await;
+    });
+}
+
+/// Holds the run while it loads the table.
+const LOADING_GATE: &str = "
+    CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;
+    CREATE TRIGGER gate BEFORE INSERT ON plugins FOR EACH STATEMENT EXECUTE PROCEDURE wait_at_gate()";
+
+#[test]
+fn a_parent_that_is_written_during_a_live_load_is_read_again() {
+    run(async {
+        let source = keyspace::empty("5.0", VERSION, "live", None).await;
+        let ws = source.default_workspace.to_string();
+        let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+        let named = |n: u32, column: &str, table: &str| {
+            let mut row = json!({ "id": id(n), "ws_id": ws, "tags": [table] });
+            row[column] = json!(format!("{ws}:{MARKER}-{n}"));
+            row
+        };
+        let mut credential = named(1, "key", "keyauth_credentials");
+        credential["consumer_id"] = json!(id(10));
+        source.insert("keyauth_credentials", &credential, None).await;
+        let mut credential = named(2, "key", "keyauth_credentials");
+        credential["consumer_id"] = json!(id(19));
+        source.insert("keyauth_credentials", &credential, None).await;
+        let target_row =
+            json!({ "id": id(3), "ws_id": ws, "upstream_id": id(11), "target": "host:80", "weight": 1 });
+        source.insert("targets", &target_row, None).await;
+        source.insert("consumers", &named(13, "username", "consumers"), None).await;
+        let plugin = json!({ "id": id(14), "ws_id": ws, "name": "acl", "enabled": true, "config": "{}" });
+        source.insert("plugins", &plugin, None).await;
+        for line in ["16", "9.6"] {
+            let target = database::fresh(line, VERSION).await;
+            target.execute(LOADING_GATE).await;
+            let catalog = target.catalog().await;
+            let (underway, holder) = held_up(&source.url(), &target, &["--live"]).await;
+            let refused = "SELECT label FROM kongferry.task WHERE work = '\"police\"'";
+            while target.texts(refused).await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            // Now their tables have been read. In two depths, and from a table with one partition.
+            source.insert("consumers", &named(10, "username", "consumers"), None).await;
+            let mut upstream = named(11, "name", "upstreams");
+            upstream["client_certificate_id"] = json!(id(12));
+            upstream["slots"] = json!(10);
+            source.insert("upstreams", &upstream, None).await;
+            let certificate =
+                json!({ "id": id(12), "ws_id": ws, "partition": "certificates", "cert": "PEM" });
+            source.insert("certificates", &certificate, None).await;
+            drop(holder);
+            let ended = underway.ends();
+            is_done(&ended).prints(&["consumers: 1 row read again from the source"]);
+            for (table, ids) in [
+                ("consumers", vec![10, 13]),
+                ("upstreams", vec![11]),
+                ("certificates", vec![12]),
+                ("keyauth_credentials", vec![1]),
+                ("targets", vec![3]),
+            ] {
+                let found: Vec<String> = target.rows(table, "id").await.into_keys().collect();
+                assert_eq!(found, ids.into_iter().map(id).collect::<Vec<_>>(), "{line}: {table}");
+            }
+            let held =
+                "SELECT table_name || ' ' || key || ' ' || class || ' ' || reason FROM kongferry.quarantine";
+            let expected = format!(
+                "keyauth_credentials {} missing-parent parent not on the source at the second look (live): consumers",
+                id(2)
+            );
+            assert_eq!(target.texts(held).await, [expected], "{line}");
+            check_tags(&target).await;
+            check_ledger(&target).await;
+            let changed = compare::differing(&catalog, &target.catalog().await);
+            assert!(changed.is_empty(), "the target's catalog changed:\n{}", changed.join("\n"));
+            target.remove().await;
+            for (table, n) in [("consumers", 10), ("upstreams", 11)] {
+                let id = Uuid::parse_str(&id(n)).unwrap();
+                source.execute(&format!("DELETE FROM {{ks}}.{table} WHERE id = ?"), (id,)).await;
+            }
+            let id = Uuid::parse_str(&id(12)).unwrap();
+            source
+                .execute("DELETE FROM {ks}.certificates WHERE partition = 'certificates' AND id = ?", (id,))
+                .await;
+        }
+        source.remove().await;
     });
 }

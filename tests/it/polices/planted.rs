@@ -94,13 +94,13 @@ impl Estate {
         self.rows.push(Planted { table, id, fate });
     }
 
-    fn other(&self) -> String {
+    fn other() -> String {
         Uuid::from_u128(7).to_string()
     }
 
     /// Consumers 1 (default) and 2 (team), service 1 (default); rows in the wrong workspace.
     async fn workspaces(&mut self) {
-        let (ws, other) = (self.ws.clone(), self.other());
+        let (ws, other) = (self.ws.clone(), Self::other());
         self.source.insert("workspaces", &json!({ "id": other, "name": "team" }), None).await;
         let named = |ws: &str, name: &str| json!({ "ws_id": ws, "username": format!("{ws}:{name}"), "tags": ["t1", "t2"] });
         self.row("consumers", 1, Fate::Arrives, named(&ws, "one")).await;

@@ -210,7 +210,8 @@ fn directory(checkout: &Path, kind: &str, version: &str) -> PathBuf {
 /// Process id of a server that this process has started.
 pub fn process(kind: &str, version: &str) -> String {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pid = fs::read_to_string(directory(checkout, kind, version).join("pid")).expect("it was started here");
+    let pid =
+        fs::read_to_string(directory(checkout, kind, version).join("pid")).expect("it was started here");
     pid.split(' ').next().unwrap_or_default().to_owned()
 }
 
@@ -230,7 +231,8 @@ pub fn end(kind: &str, version: &str, signal: &str) {
 /// Starts a server of a test's own again, with its data, where it was.
 pub fn start_again(kind: &str, version: &str) {
     let before = address_of(kind, version);
-    let now = address(kind, version, &[]).unwrap_or_else(|why| panic!("{kind} {version} does not come back: {why}"));
+    let now = address(kind, version, &[])
+        .unwrap_or_else(|why| panic!("{kind} {version} does not come back: {why}"));
     assert!(before.contains(&now) || now.contains(&before), "it came back elsewhere: {before}, {now}");
 }
 

@@ -106,6 +106,7 @@ async fn dry_run_against_bare_scan(session: &Session, cassandra: &str, postgres:
             memory_bytes: 128 << 20,
             shifted: false,
             keep_constraints: false,
+            write_times: false,
         };
         let plan = sides.plan(&maps, &choice, options, &events).await.unwrap();
         let begun = Instant::now();

@@ -179,7 +179,13 @@ impl ReadingArgs {
     /// Options for the plan.
     pub fn plan_options(&self, shifted: bool) -> PlanOptions {
         let memory_bytes = usize::try_from(self.memory).unwrap_or(usize::MAX).saturating_mul(1 << 20);
-        PlanOptions { workers: self.workers(), memory_bytes, shifted, keep_constraints: false }
+        PlanOptions {
+            workers: self.workers(),
+            memory_bytes,
+            shifted,
+            keep_constraints: false,
+            write_times: false,
+        }
     }
 }
 

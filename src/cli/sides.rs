@@ -77,7 +77,7 @@ fn nodes_of(snapshot: &Snapshot) -> String {
     }
     format!(
         "the snapshot has {present} of {} of its cluster: rows can be missing. Name a directory for each node, or compare with the \
-         live cluster: kongferry verify --counts",
+         live cluster: kongferry verify",
         counted(count(present + absent), "node")
     )
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use super::args::{ConnectionArgs, ReadingArgs, TableArgs};
 use super::{interrupt, sides};
 use crate::engine::events::{Event, Events};
+use crate::engine::plan::PlanOptions;
 use crate::engine::preflight::Sides;
 use crate::engine::scan::{ScanOptions, scan};
 use crate::error::{Error, ErrorKind, Result};
@@ -66,14 +67,16 @@ async fn compare_rows(args: VerifyArgs) -> Result<()> {
     let stop = interrupt::watch();
     let outcome = async {
         let sides = sides::open(&args.connections, &args.reading, &events).await?;
-        let held = last_run(&sides, &events).await?;
-        let plan = sides.plan(&maps, &choice, args.reading.plan_options(true), &events).await?;
+        let LastRun { held, since } = last_run(&sides, &events).await?;
+        let plan_options = PlanOptions { write_times: since.is_some(), ..args.reading.plan_options(true) };
+        let plan = sides.plan(&maps, &choice, plan_options, &events).await?;
         events.stage(format!("Comparing {} tables", plan.tables.len()));
         let options = CompareOptions {
             workers: args.reading.workers(),
             streams: streams(&sides, args.reading.workers()).await?,
             tolerance: i64::from(args.expiry_tolerance),
             share: args.sample,
+            since,
             held,
         };
         compare(&sides, &plan, &options, &stop, &events).await
@@ -104,28 +107,38 @@ async fn streams(sides: &Sides, wanted: usize) -> Result<usize> {
     Ok(wanted.min(free.free).max(1))
 }
 
-/// Rows that the last run put into quarantine, by table.
+/// What the ledger of the target says.
+#[derive(Debug, Default)]
+struct LastRun {
+    /// Rows in quarantine, by table.
+    held: BTreeMap<String, BTreeSet<String>>,
+    /// When the copy began, in microseconds since 1970.
+    since: Option<i64>,
+}
+
+/// What the last run on the target left.
 ///
 /// # Errors
 /// `Preflight` when it has not loaded everything yet.
-async fn last_run(sides: &Sides, events: &Events) -> Result<BTreeMap<String, BTreeSet<String>>> {
+async fn last_run(sides: &Sides, events: &Events) -> Result<LastRun> {
     let Some(run) = Run::newest(&sides.target).await.map_err(Error::before_writing)? else {
-        return Ok(BTreeMap::new());
+        return Ok(LastRun::default());
     };
     let ledger = Ledger::new(sides.target.clone(), run.id);
     if run.is_unfinished() {
         let open = ledger.open_tasks(Lane::Load).await? + ledger.open_tasks(Lane::Settle).await?;
         if open > 0 || !run.armed {
-            return refuse_unfinished(&run).map(|()| BTreeMap::new());
+            return refuse_unfinished(&run).map(|()| LastRun::default());
         }
         events.notice(
             "the last run on this target loaded everything, but its proof did not hold or was not made",
         );
     }
     if run.state == RunState::Undone {
-        return Ok(BTreeMap::new());
+        return Ok(LastRun::default());
     }
-    ledger.held_keys().await
+    let held = ledger.held_keys().await?;
+    Ok(LastRun { held, since: Some(run.terms.started.saturating_mul(1_000_000)) })
 }
 
 async fn compare_counts(args: VerifyArgs) -> Result<()> {

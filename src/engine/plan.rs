@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::keyring::Keyring;
+use super::write_times;
 use crate::canonical::{Collection, FormColumn, RowForm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema_map::decide::{Decided, Decision};
@@ -93,6 +94,8 @@ pub struct PlanOptions {
     pub shifted: bool,
     /// Indexes, constraints and triggers stay in place during the load.
     pub keep_constraints: bool,
+    /// Read also when each row was written last.
+    pub write_times: bool,
 }
 
 impl PlanOptions {
@@ -151,9 +154,12 @@ impl Plan {
         }));
         let watched = |table: &str| options.keep_constraints && levels.self_referencing.contains_key(table);
         let mut tables = Vec::with_capacity(copied.len());
-        for (mapping, merge) in copied {
+        for (mut mapping, merge) in copied {
             notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
             let Some(described) = source.catalog().tables.get(&mapping.table) else { continue };
+            if options.write_times {
+                write_times::select(&mut mapping, described);
+            }
             let shaper = Arc::new(RowShaper::compile(&mapping, context)?);
             let splits = source.splits(described, options.cut()).await?;
             let estimate = source.estimate(described).await;

@@ -108,6 +108,7 @@ async fn dry_run_against_bare_scan(session: &Session, cassandra: &str, postgres:
             shifted: false,
             keep_constraints: false,
             policies: Policies::default(),
+            write_times: false,
         };
         let plan = sides.plan(&maps, &choice, options, &events).await.unwrap();
         let begun = Instant::now();

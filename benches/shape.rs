@@ -1,4 +1,5 @@
-//! Shaping alone: pages of realistic rows in memory, tuples thrown away. Prints nanoseconds per row on one core.
+//! Shaping alone: pages of realistic rows in memory, tuples thrown away. Prints nanoseconds per row on one core, and those that
+//! the digest of a row takes.
 //!
 //! `cargo bench --bench shape` runs five samples of about a second for each table and prints the median and the spread. Where
 //! the system tells it, time is that spent on the processor, so that a busy machine does not count.
@@ -10,6 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kongferry::canonical::{ContentSum, FormColumn, RowForm, Scratch};
 use kongferry::schema_map::{Origin, Output, Production, TableMapping};
 use kongferry::source::{CqlType, Page, SelectItem, Selection};
 use kongferry::target::catalog::{PgKind, PgType};
@@ -30,16 +32,17 @@ fn main() {
     // `cargo test --benches` only wants to know that it runs.
     let sample = if std::env::args().any(|argument| argument == "--bench") { SAMPLE } else { Duration::ZERO };
     println!(
-        "{:<12} {:>9} {:>9} {:>9} {:>9} {:>8} {:>12}",
-        "table", "ns/row", "min", "max", "B in", "B out", "rows/s"
+        "{:<12} {:>9} {:>9} {:>9} {:>9} {:>8} {:>12} {:>10}",
+        "table", "ns/row", "min", "max", "B in", "B out", "rows/s", "digest ns"
     );
     for table in [consumers(), keyauth_credentials(), routes(), plugins()] {
         let (min, median, max, bytes_out) = measure(&table, sample);
         let bytes_in = table.page.body.len() / table.page.rows;
         let rate = 1e9 / median;
         println!(
-            "{:<12} {median:>9.1} {min:>9.1} {max:>9.1} {bytes_in:>9} {bytes_out:>8} {rate:>12.0}",
-            table.mapping.table
+            "{:<12} {median:>9.1} {min:>9.1} {max:>9.1} {bytes_in:>9} {bytes_out:>8} {rate:>12.0} {:>10.1}",
+            table.mapping.table,
+            measure_digest(&table, sample)
         );
         if table.mapping.table == "consumers" && !sample.is_zero() {
             let verdict = if median <= CONSUMERS_BUDGET { "within" } else { "OVER" };
@@ -73,6 +76,43 @@ fn measure(table: &Bench, sample: Duration) -> (f64, f64, f64, usize) {
         .collect();
     samples.sort_by(f64::total_cmp);
     (samples[0], samples[SAMPLES / 2], samples[SAMPLES - 1], out.copy.len() / table.page.rows)
+}
+
+/// Median nanoseconds that the digest of a tuple takes.
+fn measure_digest(table: &Bench, sample: Duration) -> f64 {
+    let context = ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[] };
+    let shaper = RowShaper::compile(&table.mapping, context).unwrap();
+    let mut out = Shaped::default();
+    shaper.shape(&table.page, &mut out).unwrap();
+    let outputs = &table.mapping.outputs;
+    let columns: Vec<_> = outputs
+        .iter()
+        .map(|output| FormColumn { name: &output.column, ty: &output.ty, collection: None })
+        .collect();
+    let form = RowForm::new(&table.mapping.table, &columns, None);
+    let mut scratch = Scratch::default();
+    let mut samples: Vec<f64> = (0..=SAMPLES)
+        .map(|_| {
+            let (start, clock) = (Instant::now(), Clock::start());
+            let (mut rows, mut sum) = (0, ContentSum::default());
+            loop {
+                let mut at = 0;
+                while let Ok(Some((row, length))) = form.digest(&out.copy[at..], &mut scratch) {
+                    sum.add(row, 0);
+                    at += length;
+                    rows += 1;
+                }
+                assert_eq!(at, out.copy.len());
+                black_box(&sum);
+                if start.elapsed() >= sample {
+                    return clock.elapsed() / f64::from(rows);
+                }
+            }
+        })
+        .skip(1)
+        .collect();
+    samples.sort_by(f64::total_cmp);
+    samples[SAMPLES / 2]
 }
 
 /// Processor time of this thread, or the wall clock.

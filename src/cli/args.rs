@@ -237,6 +237,7 @@ impl ReadingArgs {
             shifted,
             keep_constraints: false,
             policies: Policies::default(),
+            write_times: false,
         }
     }
 }

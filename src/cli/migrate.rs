@@ -187,7 +187,7 @@ async fn unfinished(sides: &Sides, wanted: Option<Uuid>) -> Result<Run> {
         }
         (Some(run), _) if run.state != RunState::Loading => {
             refused(format!("run {} on this target is over ({})", run.id, run.state.as_str())).map_err(
-                |error| error.remedy("`kongferry status` shows it; `kongferry verify --counts` counts again"),
+                |error| error.remedy("`kongferry status` shows it; `kongferry verify` compares again"),
             )
         }
         (Some(run), _) => Ok(run),

@@ -32,7 +32,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done, and the counts of both sides agree
+  0  done, and both sides hold the same
   1  internal error
   2  usage or configuration
   3  refused before anything was changed (unreachable server, wrong password, target not fresh, ...)

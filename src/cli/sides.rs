@@ -70,7 +70,7 @@ fn judge(snapshot: &Snapshot, accept_incomplete: bool, events: &Events) -> Resul
     let Completeness { verdict, finding, remedy } = snapshot.completeness();
     if *verdict != Verdict::Complete && !accept_incomplete {
         return Err(Error::new(ErrorKind::Preflight, finding.clone()).remedy(remedy.clone()).and_remedy(
-            "or go on knowingly with --accept-incomplete, and compare with the live cluster afterwards: kongferry verify --counts",
+            "or go on knowingly with --accept-incomplete, and compare with the live cluster afterwards: kongferry verify",
         ));
     }
     events.notice(finding.clone());

@@ -70,7 +70,9 @@ async fn compare_rows(args: VerifyArgs) -> Result<()> {
     let outcome = async {
         let sides = sides::open(&args.connections, &args.reading, &events).await?;
         let run = last_run(&sides, &events).await?;
-        let plan = sides.plan(&maps, &choice, plan_options(&args, run.as_ref()), &events).await?;
+        let since = run.as_ref().map(|run| run.terms.started.saturating_mul(1_000_000));
+        let options = PlanOptions { write_times: since.is_some(), ..plan_options(&args, run.as_ref()) };
+        let plan = sides.plan(&maps, &choice, options, &events).await?;
         let (held, repaired) = match &run {
             Some(run) => {
                 let ledger = Ledger::new(sides.target.clone(), run.id);
@@ -84,6 +86,7 @@ async fn compare_rows(args: VerifyArgs) -> Result<()> {
             streams: streams(&sides, args.reading.workers()).await?,
             tolerance: i64::from(args.expiry_tolerance),
             share: args.sample,
+            since,
             held,
             repaired,
         };

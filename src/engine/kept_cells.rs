@@ -71,6 +71,7 @@ impl KeptTable {
             .map(|item| match item {
                 SelectItem::Column(name) => (name.clone(), ty(name)),
                 SelectItem::Ttl(name) => (format!("ttl({name})"), CqlType::Int),
+                SelectItem::WriteTime(name) => (format!("writetime({name})"), CqlType::Bigint),
             })
             .collect()
     }

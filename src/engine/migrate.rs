@@ -103,11 +103,13 @@ impl Voyage<'_> {
     }
 
     async fn finish(&self, ledger: Ledger, started: i64, armour: Option<Arc<Armour>>) -> Result<Landed> {
+        // Where the triggers stayed on, they have written the tags themselves.
+        let tagged = armour.as_ref().map_or_else(Vec::new, |armour| self.tagged(armour));
         self.work(&ledger, started, armour).await?;
-        self.stop.bound(GIVING_UP, self.end(&ledger, started)).await.map_err(left_behind)
+        self.stop.bound(GIVING_UP, self.end(&ledger, started, &tagged)).await.map_err(left_behind)
     }
 
-    async fn end(&self, ledger: &Ledger, started: i64) -> Result<Landed> {
+    async fn end(&self, ledger: &Ledger, started: i64, tagged: &[String]) -> Result<Landed> {
         let totals = self.totals(ledger).await?;
         self.events.stage("Counting both sides");
         let accounts = ledger.accounts().await?;
@@ -120,7 +122,8 @@ impl Voyage<'_> {
         self.events.stage("Reading the target back and comparing it with what was sent");
         let expected = self.expected(ledger, &totals).await?;
         let streams = self.hands.loaders;
-        let proof = prove(&self.sides.target, &self.plan, &expected, started, streams, self.stop).await?;
+        let proof =
+            prove(&self.sides.target, &self.plan, &expected, tagged, started, streams, self.stop).await?;
         let landed = Landed { counted, proof };
         if landed.verdict().is_ok() {
             failpoint::pass("run", "counted");
@@ -131,6 +134,12 @@ impl Voyage<'_> {
             failpoint::pass("run", "done");
         }
         Ok(landed)
+    }
+
+    /// Tables of the run whose entities have rows in `tags`.
+    fn tagged(&self, armour: &Armour) -> Vec<String> {
+        let copied = self.plan.copied();
+        armour.tagged().into_iter().filter(|table| copied.contains(table)).collect()
     }
 
     /// What the ledger says that the target holds, by position of the table in the plan: the rows that were sent, and every

@@ -30,6 +30,7 @@ pub mod terms;
 pub mod totals;
 pub mod undo;
 pub mod workers;
+pub mod write_times;
 
 /// Seconds since 1970 by this machine's clock.
 pub fn now() -> i64 {

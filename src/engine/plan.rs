@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::kept_cells::KeptTable;
 use super::keyring::Keyring;
+use super::write_times;
 use crate::canonical::{Collection, FormColumn, RowForm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::police::CacheKeyForm;
@@ -102,6 +103,8 @@ pub struct PlanOptions {
     pub keep_constraints: bool,
     /// What becomes of bad rows.
     pub policies: Policies,
+    /// Read also when each row was written last.
+    pub write_times: bool,
 }
 
 impl PlanOptions {
@@ -160,9 +163,12 @@ impl Plan {
         }));
         let watched = |table: &str| options.keep_constraints && levels.self_referencing.contains_key(table);
         let mut tables = Vec::with_capacity(copied.len());
-        for (mapping, merge) in copied {
+        for (mut mapping, merge) in copied {
             notes.extend(mapping.notes.iter().map(|note| format!("{}: {note}", mapping.table)));
             let Some(described) = source.catalog().tables.get(&mapping.table) else { continue };
+            if options.write_times {
+                write_times::select(&mut mapping, described);
+            }
             let shaper = Arc::new(RowShaper::compile(&mapping, context)?);
             let origin_of_cells = KeptTable::of(described, &mapping.selection, context).to_json()?.into();
             let splits = source.splits(described, options.cut()).await?;

@@ -50,6 +50,24 @@ pub fn rows_of(page: &Page, columns: usize) -> Option<Vec<Vec<Option<Bytes>>>> {
     (0..page.rows).map(|_| (0..columns).map(|_| owned()).collect()).collect()
 }
 
+/// Shows the cells of each row of a page; false when its body is not that many rows of `columns` cells.
+pub fn each_row<'a>(page: &'a Page, columns: usize, mut show: impl FnMut(&[Option<&'a [u8]>])) -> bool {
+    let mut rest: &[u8] = &page.body;
+    let mut cells = Vec::with_capacity(columns);
+    for _ in 0..page.rows {
+        cells.clear();
+        for _ in 0..columns {
+            match cell(&mut rest) {
+                Some(Cell::Null) => cells.push(None),
+                Some(Cell::Value(value)) => cells.push(Some(value)),
+                None => return false,
+            }
+        }
+        show(&cells);
+    }
+    rest.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

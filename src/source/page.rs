@@ -23,6 +23,8 @@ pub enum SelectItem {
     Column(String),
     /// Remaining lifetime of a column's cell in seconds (int), NULL when it does not expire.
     Ttl(String),
+    /// Write time of a column's cell in microseconds since 1970 (bigint), NULL when there is no cell.
+    WriteTime(String),
 }
 
 /// Some rows of a split.

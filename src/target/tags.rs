@@ -2,7 +2,7 @@
 
 use super::LoadTransaction;
 use super::identifier::{literal, qualified};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The table.
 pub const TAGS: &str = "tags";
@@ -34,6 +34,42 @@ pub(super) fn statement(schema: &str, table: &str) -> String {
         literal(table),
         qualified(schema, table),
     )
+}
+
+/// Rows of `tags` that are not what the triggers of `tables` would have written, and those that are missing.
+///
+/// Ids that entities of several tables share are left out: whose row there is depends on the order of writing.
+pub async fn astray(transaction: &mut LoadTransaction, schema: &str, tables: &[String]) -> Result<u64> {
+    if tables.is_empty() {
+        return Ok(0);
+    }
+    let what = "cannot compare the tags with their entities";
+    let entities: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            let name = literal(table);
+            format!("SELECT e.id, {name}::text AS name, e.tags FROM {} e", qualified(schema, table))
+        })
+        .collect();
+    let entities = entities.join(" UNION ALL ");
+    let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+    // The grouping is only paid for where something differs.
+    let sql = format!(
+        "WITH different AS (
+             SELECT coalesce(e.id, t.entity_id) AS id FROM ({entities}) e
+             FULL JOIN (SELECT entity_id, entity_name, tags FROM {tags} WHERE entity_name IN ({names})) t
+                    ON t.entity_id = e.id AND t.entity_name = e.name
+             WHERE e.id IS NULL OR t.entity_id IS NULL OR e.tags IS DISTINCT FROM t.tags)
+         SELECT count(*) FROM different d
+         WHERE (SELECT count(*) FROM ({entities}) e WHERE e.id = d.id) < 2",
+        tags = qualified(schema, TAGS),
+        names = names.join(", "),
+    );
+    let rows = transaction.query(what, &sql, &[]).await?;
+    let count: Option<i64> = rows.first().and_then(|row| row.try_get(0).ok());
+    count
+        .map(|count| u64::try_from(count).unwrap_or(0))
+        .ok_or_else(|| Error::new(ErrorKind::Target, what).because("unexpected answer"))
 }
 
 /// Leaves one row per id where entities of several tables have the same, as the triggers do: the name of the table that was

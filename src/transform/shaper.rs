@@ -79,7 +79,7 @@ impl RowShaper {
             .iter()
             .any(|class| policies.of(*class) != Policy::Repair);
         let names = mapping.selection.items.iter().map(|item| match item {
-            SelectItem::Column(name) | SelectItem::Ttl(name) => name.clone(),
+            SelectItem::Column(name) | SelectItem::Ttl(name) | SelectItem::WriteTime(name) => name.clone(),
         });
         let key =
             mapping.key.iter().filter_map(|item| Some((*item, mapping.types.get(*item)?.clone()))).collect();

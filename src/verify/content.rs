@@ -16,6 +16,7 @@ use crate::engine::plan::{Plan, TablePlan};
 use crate::engine::preflight::Sides;
 use crate::engine::totals::TableTotals;
 use crate::engine::workers::Stop;
+use crate::engine::write_times::written_after;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Page;
 use crate::transform::Shaped;
@@ -37,6 +38,9 @@ pub struct CompareOptions {
     pub tolerance: i64,
     /// Share of the rows that are compared, picked by the hashes of their keys, 0 to 1.
     pub share: f64,
+    /// Rows of the source that were written after this instant are counted, in microseconds since 1970; the plan must have been
+    /// made with write times.
+    pub since: Option<i64>,
     /// Rows that a run put into quarantine, by table: keys as text.
     pub held: BTreeMap<String, BTreeSet<String>>,
     /// Columns of rows that a run repaired on the target, by table and key.
@@ -56,6 +60,8 @@ pub struct TableFinding {
     pub quarantined: u64,
     /// Rows that expired meanwhile, on one side only.
     pub expired: u64,
+    /// Rows of the source that were written after the given instant, and when the last one was, in microseconds since 1970.
+    pub written: (u64, Option<i64>),
     /// Rows of the source that cannot be loaded as they are, and are not in quarantine either.
     pub unloadable: Vec<String>,
     /// Rows that differ.
@@ -90,12 +96,14 @@ struct First {
     tables: Vec<Arc<TableLook>>,
     tallies: Vec<Tally>,
     left_out: std::sync::Mutex<LeftOut>,
+    since: Option<i64>,
 }
 
 #[derive(Debug, Default)]
 struct LeftOut {
     quarantined: BTreeMap<usize, u64>,
     unloadable: BTreeMap<usize, Vec<String>>,
+    written: BTreeMap<usize, (u64, Option<i64>)>,
 }
 
 impl TableLook {
@@ -161,6 +169,12 @@ impl Look for First {
     fn page(&self, table: &TablePlan, page: &Page, shaped: &Shaped) -> Vec<bool> {
         let Some(look) = self.tables.get(table.position) else { return Vec::new() };
         let held = look.held_of(table, page, shaped);
+        let written = self.since.map_or((0, None), |since| written_after(&table.selection, page, since));
+        if written.0 > 0 {
+            let mut left_out = self.left_out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let sum = left_out.written.entry(table.position).or_default();
+            *sum = (sum.0 + written.0, sum.1.max(written.1));
+        }
         let quarantined = held.iter().filter(|held| **held).count();
         if quarantined > 0 || !shaped.rejects.is_empty() {
             let mut left_out = self.left_out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -195,6 +209,7 @@ pub async fn compare(
         tallies: plan.tables.iter().map(|table| Tally::new(table.estimate)).collect(),
         tables: looks.clone(),
         left_out: std::sync::Mutex::default(),
+        since: options.since,
     });
     let told = plan.tables.iter().map(|table| (table.table.clone(), table.estimate)).collect();
     events.tell(Event::Tables(told));
@@ -214,6 +229,7 @@ pub async fn compare(
             quarantined: left_out.quarantined.remove(&table.position).unwrap_or_default(),
             unloadable: left_out.unloadable.remove(&table.position).unwrap_or_default(),
             expired: outcome.expired,
+            written: left_out.written.remove(&table.position).unwrap_or_default(),
             differences: Differences::default(),
             unexplored: 0,
         });

@@ -6,6 +6,7 @@ use super::content::TableFinding;
 use super::drill::Different;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::{Align, TextTable, counted, grouped};
+use crate::transform::instant_text;
 
 /// Version of the JSON that [`json`] writes; docs/verify-json.md describes it.
 pub const JSON_FORMAT: u32 = 1;
@@ -39,8 +40,27 @@ pub fn render(findings: &[TableFinding], limit: usize) -> String {
             text.push_str(&format!("  {}: {rows} left out: in quarantine\n", finding.table));
         }
     }
+    written(findings, &mut text);
     findings.iter().filter(|finding| !finding.agrees()).for_each(|finding| list(finding, limit, &mut text));
     text
+}
+
+/// What was written on the source after the copy began.
+fn written(findings: &[TableFinding], text: &mut String) {
+    let mut any = false;
+    for finding in findings {
+        if let (rows, Some(newest)) = finding.written {
+            let at = instant_text(newest.div_euclid(1_000));
+            let (table, rows) = (&finding.table, counted(rows, "row"));
+            text.push_str(&format!(
+                "  {table}: {rows} written on the source after the copy began, the last at {at}\n"
+            ));
+            any = true;
+        }
+    }
+    if any {
+        text.push_str("  rows that were deleted on the source leave no write time; they show as rows only on the target\n");
+    }
 }
 
 fn verdict_of(finding: &TableFinding) -> String {
@@ -114,11 +134,18 @@ struct TableJson<'a> {
     skipped: u64,
     quarantined: u64,
     expired: u64,
+    written_since: Written,
     missing: Listed<&'a String>,
     extra: Listed<&'a String>,
     different: Listed<&'a Different>,
     unloadable: Listed<&'a String>,
     unexplored_parts: u64,
+}
+
+#[derive(Serialize)]
+struct Written {
+    rows: u64,
+    newest: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +167,10 @@ fn table_json(finding: &TableFinding, limit: usize) -> TableJson<'_> {
         skipped: finding.totals.skipped_rows(),
         quarantined: finding.quarantined,
         expired: finding.expired,
+        written_since: Written {
+            rows: finding.written.0,
+            newest: finding.written.1.map(|newest| instant_text(newest.div_euclid(1_000))),
+        },
         missing: listed(&finding.differences.missing, limit),
         extra: listed(&finding.differences.extra, limit),
         different: listed(&finding.differences.different, limit),

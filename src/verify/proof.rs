@@ -11,7 +11,7 @@ use crate::engine::totals::EXPIRY_HORIZON_SECONDS;
 use crate::engine::workers::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::table::{counted, grouped};
-use crate::target::{LoadTransaction, Moment, Target, TupleStream};
+use crate::target::{LoadTransaction, Moment, Target, TupleStream, tags};
 
 /// Rows that expire later than this after the snapshot need not be told apart: seconds, more than a minute.
 const EXPIRED_AHEAD_SECONDS: i64 = 120;
@@ -39,6 +39,8 @@ impl TableProof {
 pub struct Proof {
     /// By position of the table in the plan.
     pub tables: Vec<TableProof>,
+    /// Rows of `tags` that are not those of their entities.
+    pub tags_astray: u64,
 }
 
 impl Proof {
@@ -59,8 +61,12 @@ impl Proof {
     /// # Errors
     /// `Difference` when there is one.
     pub fn verdict(&self) -> Result<()> {
-        let different: Vec<String> =
+        let mut different: Vec<String> =
             self.tables.iter().filter(|table| !table.agrees()).map(describe).collect();
+        if self.tags_astray > 0 {
+            different
+                .push(format!("tags ({} are not those of their entities)", counted(self.tags_astray, "row")));
+        }
         if different.is_empty() {
             return Ok(());
         }
@@ -86,11 +92,12 @@ fn describe(table: &TableProof) -> String {
 }
 
 /// Reads the tables of `plan` back, in as many `streams`, and compares each with what the ledger says of it (`expected`, by
-/// position). Rows that have expired by now may be there or not. `started` is the run's start in seconds since 1970.
+/// position). Rows that have expired by now may be there or not. `tags` must be what the entities of the `tagged` tables say. `started` is the run's start in seconds since 1970.
 pub async fn prove(
     target: &Target,
     plan: &Plan,
     expected: &[ContentSum],
+    tagged: &[String],
     started: i64,
     streams: usize,
     stop: &Stop,
@@ -104,10 +111,17 @@ pub async fn prove(
             parts.push_back((Arc::clone(table), part));
         }
     }
-    let found = add_up(target, &moment, parts, plan.tables.len(), streams, stop).await;
+    let mut session = moment.session(target).await?;
+    let (found, tags_astray) = tokio::join!(
+        add_up(target, &moment, parts, plan.tables.len(), streams, stop),
+        tags::astray(&mut session, target.schema(), tagged)
+    );
+    let tags_astray = tags_astray?;
+    session.rollback().await?;
     moment.end().await?;
     let tables = plan.tables.iter().zip(expected).zip(found?);
     Ok(Proof {
+        tags_astray,
         tables: tables
             .map(|((table, expected), found)| TableProof {
                 table: table.table.clone(),

@@ -4,6 +4,7 @@
 //! table, and rendered by the server. The same value as text goes through an SQL expression on the same server. The two
 //! must agree on each value: the same text, or both refuse it.
 
+mod canonical;
 mod cql_bytes;
 mod json;
 mod oracle;

@@ -40,6 +40,7 @@ pub(super) fn item_name(mapping: &TableMapping, item: usize) -> String {
     match &mapping.selection.items[item] {
         SelectItem::Column(name) => name.clone(),
         SelectItem::Ttl(name) => format!("ttl({name})"),
+        SelectItem::WriteTime(name) => format!("writetime({name})"),
     }
 }
 
@@ -114,7 +115,7 @@ fn every_column_is_used() {
                 .iter()
                 .filter_map(|item| match item {
                     SelectItem::Column(name) => Some(name.as_str()),
-                    SelectItem::Ttl(_) => None,
+                    SelectItem::Ttl(_) | SelectItem::WriteTime(_) => None,
                 })
                 .collect();
             let unread: Vec<_> = source.tables[table]

@@ -36,6 +36,9 @@ pub(super) fn select(
     let item = |item: &SelectItem| match item {
         SelectItem::Column(name) => quoted(name),
         SelectItem::Ttl(name) => format!("TTL({}) AS {}", quoted(name), quoted(&format!("ttl_{name}"))),
+        SelectItem::WriteTime(name) => {
+            format!("WRITETIME({}) AS {}", quoted(name), quoted(&format!("writetime_{name}")))
+        }
     };
     let items: Vec<_> = selection.items.iter().map(item).collect();
     let mut cql = format!("SELECT {} FROM {}", items.join(", "), qualified(keyspace, &table.name));

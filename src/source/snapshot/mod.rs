@@ -273,6 +273,7 @@ impl Source for Snapshot {
         let item = |item: &SelectItem| match item {
             SelectItem::Column(name) => place(name).map(Item::Value),
             SelectItem::Ttl(name) => place(name).map(Item::Ttl),
+            SelectItem::WriteTime(name) => place(name).map(Item::WriteTime),
         };
         let items = selection.items.iter().map(item).collect::<Result<_>>()?;
         let (what, range, as_of) = (split.to_string(), split.range.clone(), self.as_of);

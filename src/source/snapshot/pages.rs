@@ -19,6 +19,8 @@ pub(super) enum Item {
     Value(usize),
     /// Remaining lifetime of its cell.
     Ttl(usize),
+    /// Its write time.
+    WriteTime(usize),
 }
 
 /// A split that is being read.
@@ -105,6 +107,16 @@ fn write(row: Row<'_>, item: Item, as_of: i64, body: &mut Vec<u8>) -> Option<()>
                 Some(expires) => {
                     body.extend(4_i32.to_be_bytes());
                     body.extend(i32::try_from(expires - as_of).unwrap_or(i32::MAX).to_be_bytes());
+                }
+            }
+            Some(())
+        }
+        Item::WriteTime(place) => {
+            match row.cell(place) {
+                None => body.extend((-1_i32).to_be_bytes()),
+                Some(cell) => {
+                    body.extend(8_i32.to_be_bytes());
+                    body.extend(cell.timestamp.to_be_bytes());
                 }
             }
             Some(())

@@ -12,7 +12,9 @@ pub fn watch() -> Stop {
     tokio::spawn(async move {
         signal().await;
         asked.interrupt();
-        eprintln!("interrupted: ending within ten seconds, what is open is rolled back; once more ends at once");
+        eprintln!(
+            "interrupted: ending within ten seconds, what is open is rolled back; once more ends at once"
+        );
         signal().await;
         std::process::exit(INTERRUPTED);
     });

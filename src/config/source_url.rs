@@ -92,8 +92,7 @@ fn parse(url: &str) -> Result<SourceSettings> {
             "datacenter" | "dc" => settings.datacenter = Some(value.into_owned()),
             "request_timeout" => {
                 let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
-                let seconds =
-                    seconds.ok_or_else(|| unusable("request_timeout is no number of seconds"))?;
+                let seconds = seconds.ok_or_else(|| unusable("request_timeout is no number of seconds"))?;
                 settings.request_timeout = Some(Duration::from_secs(seconds));
             }
             other => {

@@ -163,7 +163,8 @@ impl Crew {
 
     /// Says so once, when this process has nothing to do and another one holds what is left.
     fn say_that_it_waits(&self, shared: &Shared) {
-        if shared.idle_for() >= SAY_THAT_IT_WAITS && !shared.said_that_it_waits.swap(true, Ordering::Relaxed) {
+        if shared.idle_for() >= SAY_THAT_IT_WAITS && !shared.said_that_it_waits.swap(true, Ordering::Relaxed)
+        {
             self.events.notice(
                 "waiting for tasks that other sessions hold: `kongferry status` names these, and how to end one whose host is gone",
             );

@@ -7,8 +7,8 @@ use std::time::Duration;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::{CancelToken, NoTls};
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::{CancelToken, NoTls};
 
 use super::catalog::Catalog;
 use super::failure::{self, Endpoint};
@@ -100,7 +100,8 @@ impl TargetConfig {
                 Some(("sslmode", mode @ ("verify-ca" | "verify-full"))) => return Err(tls_demanded(mode)),
                 Some(("stall_timeout", value)) => {
                     let seconds = value.parse().ok().filter(|seconds| *seconds > 0);
-                    let seconds = seconds.ok_or_else(|| unreadable("stall_timeout is no number of seconds"))?;
+                    let seconds =
+                        seconds.ok_or_else(|| unreadable("stall_timeout is no number of seconds"))?;
                     stall_timeout = Duration::from_secs(seconds);
                 }
                 // Weaker than prefer only in the order of attempts.
@@ -268,7 +269,8 @@ impl Target {
     /// that is gone. Those that do nothing are not disturbed.
     pub async fn cancel_all(&self) {
         let tokens = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let cancels = tokens.iter().map(|token| tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)));
+        let cancels =
+            tokens.iter().map(|token| tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)));
         // A session that has ended cannot be cancelled, nor can one of a server that is gone.
         drop(futures::future::join_all(cancels).await);
     }

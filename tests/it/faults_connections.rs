@@ -117,7 +117,11 @@ fn a_source_that_stays_silent_ends_the_run_and_is_named() {
         let stalled = Instant::now();
         drop(holder);
         let ended = underway.ends();
-        ended.exits(7).complains_of(&[&sides.cassandra.address.to_string(), "what to do:", "migrate --resume"]);
+        ended.exits(7).complains_of(&[
+            &sides.cassandra.address.to_string(),
+            "what to do:",
+            "migrate --resume",
+        ]);
         assert!(stalled.elapsed() < Duration::from_secs(60), "{:?}", stalled.elapsed());
         sides.resumes().await;
     });

@@ -1,7 +1,5 @@
 //! Servers that restart in the middle of a run, fill up, or change their tables.
 
-use std::process::Command;
-
 use kongferry::estate::KongVersion;
 use serde_json::json;
 
@@ -47,12 +45,7 @@ fn a_restart_or_a_full_disk_of_the_target_is_exit_code_8_and_the_run_is_resumed(
 
 /// The server may write no file longer than a segment of its WAL, and a trigger of the user's own makes a table grow beyond.
 async fn disk_full(source: &str, own: &str) {
-    let target = database::fresh(own, VERSION).await;
-    let limit = |bytes: &str| {
-        let process = servers::process("postgres", own);
-        let limited = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}:")]).status();
-        assert!(limited.expect("prlimit runs").success());
-    };
+    let mut target = database::fresh(own, VERSION).await;
     target
         .execute(
             "CREATE SCHEMA ballast; CREATE TABLE ballast.stone (id int, weight text);
@@ -65,10 +58,13 @@ async fn disk_full(source: &str, own: &str) {
              CREATE TRIGGER ballast AFTER INSERT ON consumers FOR EACH STATEMENT EXECUTE PROCEDURE ballast.drop()",
         )
         .await;
-    limit("16777216");
+    servers::end("postgres", own, "INT");
+    servers::start_again_with("postgres", own, "16384");
     let full = kongferry(&["migrate", "--source", source, "--target", &target.url()]);
-    limit("unlimited");
     full.exits(8).complains_of(&["consumers", "what to do:", "migrate --resume"]);
+    servers::end("postgres", own, "INT");
+    servers::start_again("postgres", own);
+    target.client = database::connect(&target.url()).await;
     resume(source, &target);
     target.remove().await;
 }
@@ -82,8 +78,17 @@ fn a_source_that_restarts_is_waited_for_or_the_run_is_resumed() {
         source.fill_consumers(3_000).await;
         target.execute(&gate::IN_COPY.replace("plugins", "consumers")).await;
         let holder = gate::close(&target).await;
-        let arguments =
-            ["migrate", "--workers", "1", "--memory", "8", "--source", &source.url(), "--target", &target.url()];
+        let arguments = [
+            "migrate",
+            "--workers",
+            "1",
+            "--memory",
+            "8",
+            "--source",
+            &source.url(),
+            "--target",
+            &target.url(),
+        ];
         let underway = start(&arguments);
         gate::reached(&target).await;
         servers::end("cassandra", &own, "TERM");
@@ -119,7 +124,10 @@ fn a_schema_change_on_the_source_is_told_or_does_not_matter() {
         underway.ends();
         drop(holder);
         let again = ["migrate", "--resume", "--source", &source.url(), "--target", &target.url()];
-        kongferry(&again).exits(3).complains_of(&["consumers", "nickname"]).keeps_quiet_about(&["value-marker"]);
+        kongferry(&again)
+            .exits(3)
+            .complains_of(&["consumers", "nickname"])
+            .keeps_quiet_about(&["value-marker"]);
         source.execute("ALTER TABLE {ks}.consumers DROP nickname", ()).await;
         kongferry(&again).exits(0);
         target.remove().await;

@@ -68,7 +68,8 @@ fn a_server_that_hangs_holds_up_no_interruption() {
         target.wait_until_alone().await;
 
         let holder = gate::close(&target).await;
-        let arguments = ["migrate", "--resume", "--workers", "1", "--source", &source_through, "--target", &through];
+        let arguments =
+            ["migrate", "--resume", "--workers", "1", "--source", &source_through, "--target", &through];
         let underway = crate::support::program::start(&arguments);
         gate::reached(&target).await;
         cassandra.stall(None);
@@ -119,7 +120,11 @@ fn a_gateway_that_connects_meanwhile_is_named() {
         gateway.batch_execute("SET application_name = 'kong'").await.unwrap();
         underway.says("application_name kong");
         drop((holder, gateway));
-        underway.ends().exits(0).prints(&["while the run worked", "role postgres from 127.0.0.1", "application_name kong"]);
+        underway.ends().exits(0).prints(&[
+            "while the run worked",
+            "role postgres from 127.0.0.1",
+            "application_name kong",
+        ]);
         target.remove().await;
     });
 }

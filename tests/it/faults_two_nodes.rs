@@ -18,12 +18,14 @@ fn a_dead_node_is_named_and_once_it_is_back_the_run_goes_on() {
         while source.rows("SELECT peer FROM system.peers").await.is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        let twice = "ALTER KEYSPACE {ks} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}";
+        let twice =
+            "ALTER KEYSPACE {ks} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}";
         source.execute(twice, ()).await;
         source.fill_consumers(3_000).await;
         target.execute(&gate::IN_COPY.replace("plugins", "consumers")).await;
         let holder = gate::close(&target).await;
-        let slowly = ["--workers", "1", "--memory", "8", "--source", &source.url(), "--target", &target.url()];
+        let slowly =
+            ["--workers", "1", "--memory", "8", "--source", &source.url(), "--target", &target.url()];
         let underway = start(&[&["migrate"][..], &slowly].concat());
         gate::reached(&target).await;
 
@@ -40,11 +42,14 @@ fn a_dead_node_is_named_and_once_it_is_back_the_run_goes_on() {
 
         // Whoever takes the risk can do without it.
         let other = database::fresh("16", VERSION).await;
-        kongferry(&["migrate", "--consistency", "one", "--source", &source.url(), "--target", &other.url()]).exits(0);
+        kongferry(&["migrate", "--consistency", "one", "--source", &source.url(), "--target", &other.url()])
+            .exits(0);
         assert_eq!(other.count("consumers").await, 3_000);
 
         servers::start_again("cassandra", &second);
-        kongferry(&[&["migrate", "--resume"][..], &slowly].concat()).exits(0).prints(&["counts of both sides agree"]);
+        kongferry(&[&["migrate", "--resume"][..], &slowly].concat())
+            .exits(0)
+            .prints(&["counts of both sides agree"]);
         assert_eq!(target.count("consumers").await, 3_000);
         servers::end("cassandra", &second, "KILL");
         servers::end("cassandra", &first, "KILL");

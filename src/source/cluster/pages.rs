@@ -25,7 +25,8 @@ impl Fetching {
     fn start(reader: &Arc<Reader>, state: PagingState) -> Self {
         let reader = Arc::clone(reader);
         let fetch = async move {
-            let failed = |trouble: Trouble| trouble.while_reading_from(&reader.what, &reader.shared.nodes_in_words());
+            let failed =
+                |trouble: Trouble| trouble.while_reading_from(&reader.what, &reader.shared.nodes_in_words());
             reader.fetch(state).await.map_err(failed)
         };
         Self(tokio::spawn(fetch))

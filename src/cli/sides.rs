@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::{ConnectionArgs, LoadingArgs, ReadingArgs, SourceSide};
 use crate::config::SourceSettings;
 use crate::engine::events::Events;
+use crate::engine::migrate::worker_name;
 use crate::engine::plan::Plan;
 use crate::engine::preflight::Sides;
 use crate::error::{Error, ErrorKind, Result};
@@ -60,6 +61,8 @@ async fn open_with(
         }
     };
     target.pool_size = connections_for(reading.workers(), builds);
+    // So that `status` can say whose session holds a task.
+    target.application_name = format!("{} {}", target.application_name, worker_name());
     let target = Target::connect(&target).await.map_err(Error::before_writing)?;
     let catalog = target.catalog().await.map_err(Error::before_writing)?;
     Ok(Sides { source, target, catalog: Arc::new(catalog) })

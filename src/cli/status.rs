@@ -112,10 +112,11 @@ fn render_sessions(sessions: &[OwnSession]) -> String {
     }
     let mut text = "\nSessions of kongferry on the target:\n".to_owned();
     for session in sessions {
+        let process = if session.worker.is_empty() { "kongferry" } else { &session.worker };
         let from = session.client.as_deref().unwrap_or("a local socket");
         text.push_str(&format!(
-            "  {} from {from}, {} for {} s; if its host is gone: SELECT pg_terminate_backend({});\n",
-            session.pid, session.state, session.seconds, session.pid
+            "  {} of {} from {from}, {} for {} s; if its host is gone: SELECT pg_terminate_backend({});\n",
+            session.pid, process, session.state, session.seconds, session.pid
         ));
     }
     text

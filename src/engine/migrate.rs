@@ -202,7 +202,7 @@ impl Voyage<'_> {
 }
 
 /// Host and process.
-fn worker_name() -> String {
+pub fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "host" } else { host.trim() };
     format!("{host}/{}", std::process::id())

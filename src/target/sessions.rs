@@ -19,7 +19,8 @@ pub struct OtherSessions {
 /// `server_version_num` from which `pg_stat_activity` names the kind of backend.
 const WITH_BACKEND_TYPE: u32 = 100_000;
 
-/// Client sessions in this database that do not share the application name of `client`'s own.
+/// Client sessions in this database that do not share the first word of the application name of `client`'s own; further words
+/// say which process it is.
 pub async fn other_sessions(client: &tokio_postgres::Client, version_num: u32) -> Result<Vec<OtherSessions>> {
     let clients_only = if version_num >= WITH_BACKEND_TYPE {
         // A role without rights on a session sees no backend_type; autovacuum workers have no user.
@@ -31,7 +32,7 @@ pub async fn other_sessions(client: &tokio_postgres::Client, version_num: u32) -
         "SELECT coalesce(application_name, ''), coalesce(usename::text, ''), host(client_addr), count(*)
          FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid() AND {clients_only}
-           AND coalesce(application_name, '') <> current_setting('application_name')
+           AND split_part(coalesce(application_name, ''), ' ', 1) <> split_part(current_setting('application_name'), ' ', 1)
          GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     );
     let what = "cannot list the sessions of the target";
@@ -60,16 +61,19 @@ pub struct OwnSession {
     pub state: String,
     /// Seconds since its transaction began.
     pub seconds: i64,
+    /// Host and process that opened it; empty when it does not say.
+    pub worker: String,
 }
 
-/// Sessions in this database with the application name of `client`'s own that are in a transaction; its own left out.
+/// Sessions in this database with the first word of the application name of `client`'s own that are in a transaction; its own left out.
 pub async fn own_sessions(client: &tokio_postgres::Client) -> Result<Vec<OwnSession>> {
     let what = "cannot list the sessions of kongferry";
     let sql = "SELECT pid, host(client_addr), coalesce(state, 'unknown'),
-                      extract(epoch FROM clock_timestamp() - xact_start)::bigint
+                      extract(epoch FROM clock_timestamp() - xact_start)::bigint, split_part(application_name, ' ', 2)
                FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-                 AND application_name = current_setting('application_name') ORDER BY xact_start";
+                 AND split_part(application_name, ' ', 1) = split_part(current_setting('application_name'), ' ', 1)
+               ORDER BY xact_start";
     let rows = client.query(sql, &[]).await.map_err(|error| failure::statement(&error, what))?;
     rows.iter()
         .map(|row| {
@@ -78,6 +82,7 @@ pub async fn own_sessions(client: &tokio_postgres::Client) -> Result<Vec<OwnSess
                 client: row.try_get(1)?,
                 state: row.try_get(2)?,
                 seconds: row.try_get(3)?,
+                worker: row.try_get(4)?,
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()

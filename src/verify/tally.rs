@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn every_difference_leads_to_its_bucket() {
         let base = [row(1, 1, None), row(2, 2, None), row(3, 7, Some(2_000))];
-        let at = |key| [bucket(row(key, 0, None).key, 15)].into();
+        let at = |key| -> std::collections::BTreeSet<u64> { [bucket(row(key, 0, None).key, 15)].into() };
         for (changed, expected) in [
             (vec![row(1, 9, None), base[1], base[2]], at(1)),
             (vec![base[0], base[2]], at(2)),

@@ -128,7 +128,7 @@ fn an_interrupted_run_goes_on_where_it_stood_or_goes_back() {
 
 async fn wait_until_alone(target: &Database) {
     let ours = "SELECT pid::text FROM pg_stat_activity
-                WHERE datname = current_database() AND application_name = 'kongferry'";
+                WHERE datname = current_database() AND application_name LIKE 'kongferry%'";
     while !target.texts(ours).await.is_empty() {
         tokio::task::yield_now().await;
     }
@@ -308,7 +308,7 @@ fn a_target_that_fails_is_exit_code_8() {
         target
             .texts(
                 "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name = 'kongferry'",
+                 WHERE datname = current_database() AND application_name LIKE 'kongferry%'",
             )
             .await;
         let ended = underway.ends();

@@ -1,7 +1,5 @@
 //! Servers that restart in the middle of a run, fill up, or change their tables.
 
-use std::process::Command;
-
 use kongferry::estate::KongVersion;
 use serde_json::json;
 
@@ -47,13 +45,7 @@ fn a_restart_or_a_full_disk_of_the_target_is_exit_code_8_and_the_run_is_resumed(
 
 /// The server may write no file longer than a segment of its WAL, and a trigger of the user's own makes a table grow beyond.
 async fn disk_full(source: &str, own: &str) {
-    let target = database::fresh(own, VERSION).await;
-    let limit = |bytes: &str| {
-        let process = servers::process("postgres", own);
-        let limited =
-            Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}:")]).status();
-        assert!(limited.expect("prlimit runs").success());
-    };
+    let mut target = database::fresh(own, VERSION).await;
     target
         .execute(
             "CREATE SCHEMA ballast; CREATE TABLE ballast.stone (id int, weight text);
@@ -66,10 +58,13 @@ async fn disk_full(source: &str, own: &str) {
              CREATE TRIGGER ballast AFTER INSERT ON consumers FOR EACH STATEMENT EXECUTE PROCEDURE ballast.drop()",
         )
         .await;
-    limit("16777216");
+    servers::end("postgres", own, "INT");
+    servers::start_again_with("postgres", own, "16384");
     let full = kongferry(&["migrate", "--source", source, "--target", &target.url()]);
-    limit("unlimited");
     full.exits(8).complains_of(&["consumers", "what to do:", "migrate --resume"]);
+    servers::end("postgres", own, "INT");
+    servers::start_again("postgres", own);
+    target.client = database::connect(&target.url()).await;
     resume(source, &target);
     target.remove().await;
 }

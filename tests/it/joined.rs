@@ -8,12 +8,14 @@ use crate::support::{gate, keyspace, run};
 
 const VERSION: KongVersion = KongVersion::V2_8;
 
-/// The statement that `status` offers for the session that is longest in its transaction.
-fn offered(target: &Database) -> String {
+/// The statements that `status` offers for the sessions of a process.
+fn offered(target: &Database, process: u32) -> String {
     let status = kongferry(&["status", "--target", &target.url()]);
-    let line = status.stdout.lines().find(|line| line.contains("pg_terminate_backend"));
-    let line = line.unwrap_or_else(|| panic!("no statement:\n{}", status.transcript()));
-    line[line.find("SELECT").unwrap()..].to_owned()
+    let whose = format!("/{process} from ");
+    let lines = status.stdout.lines().filter(|line| line.contains(&whose));
+    let statements: String = lines.map(|line| &line[line.find("SELECT").unwrap()..]).collect();
+    assert!(statements.contains("pg_terminate_backend"), "no statement:\n{}", status.transcript());
+    statements
 }
 
 #[test]
@@ -38,7 +40,7 @@ fn one_of_three_dies_one_hangs_and_every_split_is_loaded_once() {
         target
             .until("SELECT '' FROM kongferry.task WHERE state = 'open' AND lane = 'load' HAVING count(*) = 1")
             .await;
-        target.execute(&offered(&target)).await;
+        target.execute(&offered(&target, hangs.id())).await;
         leader.ends().exits(0).prints(&["counts of both sides agree"]);
         hangs.signal("CONT");
         hangs.ends().exits(8).complains_of(&["migrate --resume"]);
@@ -62,7 +64,7 @@ fn whoever_wakes_after_an_undo_changes_nothing_any_more() {
             target
                 .texts(
                     "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
-                     WHERE datname = current_database() AND application_name = 'kongferry'",
+                     WHERE datname = current_database() AND application_name LIKE 'kongferry%'",
                 )
                 .await;
             target.wait_until_alone().await;

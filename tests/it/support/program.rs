@@ -66,6 +66,11 @@ pub fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Underway {
 }
 
 impl Underway {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it was stopped by SIGSTOP, and does not look at what it says meanwhile.
     pub fn is_stopped(&self) {
         let path = format!("/proc/{}/stat", self.child.id());

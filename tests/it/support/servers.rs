@@ -177,6 +177,11 @@ fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
     if let Ok(address) = env::var(&variable) {
         return Ok(address);
     }
+    started(kind, version, options, "unlimited")
+}
+
+/// Starts the server, unless it runs, and prints where it listens.
+fn started(kind: &str, version: &str, options: &[&str], longest_file: &str) -> Outcome<String> {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (line, more): (_, &[&str]) = match version.split_once('+') {
         Some((line, "users")) => (line, &["--auth"]),
@@ -188,7 +193,9 @@ fn address(kind: &str, version: &str, options: &[&str]) -> Outcome<String> {
         let first = directory(checkout, kind, &format!("{line}+first"));
         ["--beside".into(), first.into_os_string(), "127.0.0.2".into()]
     });
-    let output = Command::new(checkout.join("tests/servers").join(kind))
+    let output = Command::new("bash")
+        .args(["-c", &format!("ulimit -S -f {longest_file}; exec \"$@\""), "start"])
+        .arg(checkout.join("tests/servers").join(kind))
         .args(["start", line])
         .arg(directory(checkout, kind, version))
         .args(["--parent", &process::id().to_string()])
@@ -208,7 +215,7 @@ fn directory(checkout: &Path, kind: &str, version: &str) -> PathBuf {
 }
 
 /// Process id of a server that this process has started.
-pub fn process(kind: &str, version: &str) -> String {
+fn process(kind: &str, version: &str) -> String {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pid =
         fs::read_to_string(directory(checkout, kind, version).join("pid")).expect("it was started here");
@@ -230,8 +237,13 @@ pub fn end(kind: &str, version: &str, signal: &str) {
 
 /// Starts a server of a test's own again, with its data, where it was.
 pub fn start_again(kind: &str, version: &str) {
+    start_again_with(kind, version, "unlimited");
+}
+
+/// The same, and it can write no file longer than so many KiB.
+pub fn start_again_with(kind: &str, version: &str, longest_file: &str) {
     let before = address_of(kind, version);
-    let now = address(kind, version, &[])
+    let now = started(kind, version, &[], longest_file)
         .unwrap_or_else(|why| panic!("{kind} {version} does not come back: {why}"));
     assert!(before.contains(&now) || now.contains(&before), "it came back elsewhere: {before}, {now}");
 }

@@ -140,6 +140,7 @@ async fn bare_scan(session: &Session, plan: &Plan) -> usize {
         .iter()
         .map(|item| match item {
             SelectItem::Column(name) => format!("\"{name}\""),
+            SelectItem::WriteTime(name) => format!("WRITETIME({name})"),
             SelectItem::Ttl(name) => format!("TTL(\"{name}\")"),
         })
         .collect();

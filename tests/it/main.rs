@@ -24,6 +24,7 @@ mod moves_estate;
 mod refusals;
 mod servers_answer;
 mod snapshot_nodes;
+mod snapshot_refusals;
 mod snapshot_source;
 mod source_flow;
 mod sstable;

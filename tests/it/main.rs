@@ -33,6 +33,7 @@ mod proves;
 mod refusals;
 mod servers_answer;
 mod snapshot_nodes;
+mod snapshot_refusals;
 mod snapshot_source;
 mod source_flow;
 mod sstable;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::sstable::node::{Node, WRITERS, Writer};
 use crate::support::expected::{compare, expected, facts};
 use crate::support::keyspace::Keyspace;
-use crate::support::program::kongferry;
+use crate::support::program::{kongferry, kongferry_and_its_peak};
 use crate::support::{database, servers};
 
 const KEYSPACE: &str = "kong";
@@ -390,4 +390,30 @@ fn comparable(content: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<St
         comparable.insert(table, rows);
     }
     comparable
+}
+
+/// Half of the wide rows are certificates, which stand in one partition: a gigabyte, in many splits. Memory stays within the budget. With `./test --long`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_of_a_gigabyte_stays_within_the_budget() {
+    if std::env::var_os("KONGFERRY_TEST_MATRIX").is_none_or(|value| value != "1") {
+        return;
+    }
+    let node = Node::start(WRITERS[4]).await;
+    let session = estate::connect_cassandra(&node.address, None).await.unwrap();
+    let options = CreateOptions { indexes: false, ..CreateOptions::default() };
+    let version = KongVersion::V2_8;
+    estate::create_cassandra(&session, KEYSPACE, version, &options).await.unwrap();
+    let spec = FillSpec { consumers: 1_000, wide_rows: 2_000, wide_bytes: 1_000_000, ..FillSpec::default() };
+    estate::fill(&session, KEYSPACE, &spec).await.unwrap();
+    node.tool(&["snapshot", "-t", "wide", KEYSPACE, "system", "system_schema"]);
+    let target = database::fresh("16", version).await;
+    let source = format!("snapshot:{}?keyspace={KEYSPACE}", node.data().display());
+    let arguments =
+        ["migrate", "--dry-run", "--source", &source, "--target", &target.url(), "--memory", "64"];
+    let (run, peak) = kongferry_and_its_peak(&arguments);
+    run.exits(0).prints(&["Nothing was written"]);
+    println!("peak {} MB", peak >> 20);
+    // The program itself takes about 25 MB; the largest row, a megabyte, may be in memory a few times for each worker.
+    assert!(peak < (64 + 25 + 4 * 8) << 20, "{} MB", peak >> 20);
+    target.remove().await;
 }

@@ -79,26 +79,27 @@ impl Completeness {
                 remedy: SYSTEM_TOO.to_owned(),
             };
         }
+        let known = present + absent;
+        let counts =
+            format!("the snapshot has {present} of {} of cluster {cluster}", counted(count(known), "node"));
+        if !nodes.unknown.is_empty() {
+            let finding = match nodes.unknown.as_slice() {
+                [one] => format!(
+                    "{counts}, and {one} without keyspace system: nobody can say which node that is of"
+                ),
+                more => format!(
+                    "{counts}, and {} directories without keyspace system: nobody can say which nodes those are of",
+                    more.len()
+                ),
+            };
+            return Self { verdict: Verdict::Unknown, finding, remedy: SYSTEM_TOO.to_owned() };
+        }
         if absent == 0 {
             let all = counted(count(present), "node");
             return Self {
                 verdict: Verdict::Complete,
                 finding: format!("the snapshot has all {all} of cluster {cluster}"),
                 remedy: String::new(),
-            };
-        }
-        let known = present + absent;
-        let counts =
-            format!("the snapshot has {present} of {} of cluster {cluster}", counted(count(known), "node"));
-        if !nodes.unknown.is_empty() {
-            let unknown =
-                counted(count(nodes.unknown.len()), "directory").replace("directorys", "directories");
-            return Self {
-                verdict: Verdict::Unknown,
-                finding: format!(
-                    "{counts}, and {unknown} without keyspace system, of which nobody can say whose they are"
-                ),
-                remedy: SYSTEM_TOO.to_owned(),
             };
         }
         let Some(replication) = &nodes.replication else {
@@ -173,4 +174,81 @@ fn lack(coverage: &Coverage) -> String {
         Some(_) => text += &format!("; writes at LOCAL_QUORUM{} are all there", safe.join(" or")),
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::PathBuf;
+
+    use uuid::Uuid;
+
+    use super::super::ring::{Member, Replication};
+    use super::*;
+
+    /// Six nodes in one data centre, of which some are absent.
+    fn six(absent: &[u128], replication: Option<Replication>) -> Nodes {
+        let ids: BTreeSet<Uuid> = (0..6).map(Uuid::from_u128).collect();
+        let member = |id: &Uuid| {
+            let place = i64::try_from(id.as_u128()).unwrap() - 3;
+            let member = Member {
+                tokens: BTreeSet::from([place * (i64::MAX / 3)]),
+                datacenter: "dc1".to_owned(),
+                rack: "r1".to_owned(),
+                address: Some(format!("10.0.0.{id}", id = id.as_u128())),
+            };
+            (*id, member)
+        };
+        let absent: BTreeSet<Uuid> = absent.iter().copied().map(Uuid::from_u128).collect();
+        Nodes {
+            cluster_name: Some("c".to_owned()),
+            present: ids.difference(&absent).copied().collect(),
+            absent,
+            unknown: Vec::new(),
+            ring: ids.iter().map(member).collect(),
+            replication,
+        }
+    }
+
+    fn judged(nodes: &Nodes) -> (Verdict, String) {
+        let Completeness { verdict, finding, remedy } = Completeness::judge(nodes, "kong");
+        (verdict, format!("{finding} / {remedy}"))
+    }
+
+    #[test]
+    fn absent_nodes_and_what_follows() {
+        let three = |absent: &[u128]| judged(&six(absent, Some(Replication::Simple(3))));
+        assert_eq!(
+            three(&[]),
+            (Verdict::Complete, "the snapshot has all 6 nodes of cluster c / ".to_owned())
+        );
+        let (verdict, text) = three(&[5]);
+        assert_eq!(verdict, Verdict::Incomplete);
+        for part in [
+            "5 of 6 nodes of cluster c: with replication factor 3 and writes at ONE, rows can be missing",
+            "writes at QUORUM or ALL are all there",
+            "10.0.0.5",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(three(&[4, 5]).1.contains("and so can those written at QUORUM"), "{:?}", three(&[4, 5]));
+        assert!(
+            three(&[3, 4, 5]).1.contains("17 % of the ring is on none of them"),
+            "{:?}",
+            three(&[3, 4, 5])
+        );
+        let by_datacenter = Replication::ByDatacenter(BTreeMap::from([("dc1".to_owned(), 3)]));
+        let (_, text) = judged(&six(&[1], Some(by_datacenter)));
+        assert!(text.contains("writes at LOCAL_QUORUM in dc1 are all there"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_judged() {
+        let (verdict, text) = judged(&six(&[1], None));
+        assert!(verdict == Verdict::Incomplete && text.contains("without keyspace system_schema"), "{text}");
+        assert_eq!(judged(&Nodes::default()).0, Verdict::Unknown);
+        let more = Nodes { unknown: vec![PathBuf::from("/b").into()], ..six(&[], None) };
+        let (verdict, text) = judged(&more);
+        assert!(verdict == Verdict::Unknown && text.contains("/b without keyspace system"), "{text}");
+    }
 }

@@ -317,6 +317,35 @@ mod tests {
         CREATE INDEX by_back ON kong.things (back);
     "#;
 
+    /// Whatever is in the file, reading it ends, with a table or with what is wrong.
+    #[test]
+    fn changed_texts_end() {
+        let mut seed = 7_u64;
+        let mut roll = move |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % below.max(1)
+        };
+        let pieces = ["'", "\"", "(", ")", "<", "/*", "--", ";", "PRIMARY KEY", "\u{0}", "é", "frozen<"];
+        let mut refused = 0;
+        for _ in 0..5_000 {
+            let mut text: Vec<char> = SCHEMA.chars().collect();
+            for _ in 0..=roll(3) {
+                let at = roll(text.len());
+                match roll(3) {
+                    0 => text.truncate(at),
+                    1 => drop(text.drain(at..(at + roll(30)).min(text.len()))),
+                    _ => drop(text.splice(at..at, pieces[roll(pieces.len())].chars().collect::<Vec<_>>())),
+                }
+            }
+            let text: String = text.into_iter().collect();
+            match TableSchema::parse(&text) {
+                Err(_) => refused += 1,
+                Ok(schema) => schema.columns.iter().for_each(|column| drop(schema.cql_type(&column.ty))),
+            }
+        }
+        assert!(refused > 1_000, "{refused} refused");
+    }
+
     #[test]
     fn a_table_with_all_there_is() {
         let schema = TableSchema::parse(SCHEMA).unwrap();

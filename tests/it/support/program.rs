@@ -32,6 +32,29 @@ pub fn kongferry_in(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
     }
 }
 
+/// Runs `kongferry` and watches the most resident memory it had, in bytes.
+pub fn kongferry_and_its_peak(arguments: &[&str]) -> (Run, u64) {
+    let mut child =
+        command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("it can be waited for").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0);
+        peak = peak.max(kib * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().expect("it has ended");
+    let run = Run {
+        line: format!("kongferry {}", arguments.join(" ")),
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).expect("stdout is text"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is text"),
+    };
+    (run, peak)
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kongferry"));
     // What a run leaves in its directory stays out of the sources.

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn what_counts_as_quarantined_must_lie_in_quarantine() {
-        let mut totals = TableTotals { read: 5, loaded: 3, ..TableTotals::default() };
+        let mut totals = TableTotals::default();
+        (totals.read, totals.loaded) = (5, 3);
         totals.quarantined.insert(Class::InvalidJson, 2);
         let mut accounts = TableAccounts { held_at_load: 2, ..TableAccounts::default() };
         assert!(accounts.check("t", &totals).is_ok());

@@ -190,19 +190,19 @@ fn policies_decide_what_becomes_of_a_row() {
         let mut policies = Policies::default();
         choices.iter().for_each(|choice| policies.choose(choice.parse().unwrap()).unwrap());
         let context = ShaperContext { policies, ..ShaperContext::default() };
-        let shaper = RowShaper::compile(&mapping, context).unwrap();
+        let compiled = RowShaper::compile(&mapping, context).unwrap();
         let (page, mut shaped) = (page(rows), Shaped::default());
-        shaper.shape(&page, &mut shaped).unwrap();
+        compiled.shape(&page, &mut shaped).unwrap();
         assert!(shaped.is_conserved());
-        let cut = shaper.cut(&page, shaped.rejects.iter().map(|reject| reject.row)).unwrap();
+        let cut = compiled.cut(&page, shaped.rejects.iter().map(|reject| reject.row)).unwrap();
         for (reject, body) in shaped.rejects.iter().zip(cut) {
             let alone = Page { rows: 1, body: body.into(), ..page.clone() };
             let mut again = Shaped::default();
-            shaper.shape(&alone, &mut again).unwrap();
+            compiled.shape(&alone, &mut again).unwrap();
             assert_eq!(again.rejects, [Reject { row: 0, ..reject.clone() }], "not the row itself");
         }
         let mut without = Shaped::default();
-        shaper.shape_where(&page, &mut without, |row| row != 0).unwrap();
+        compiled.shape_where(&page, &mut without, |row| row != 0).unwrap();
         assert_eq!(without.read, 4);
         shaped
     };

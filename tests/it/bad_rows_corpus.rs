@@ -72,7 +72,7 @@ fn every_bad_row_among_fifty_thousand_good_ones_has_its_fate() {
     run(async {
         let corpus = Corpus::read(&["text.toml", "json.toml", "values.toml", "kong.toml", "custom.toml"]);
         assert!(corpus.cases.len() >= 60);
-        let size = FillSpec { consumers: 14_000, odd: false, ..FillSpec::default() };
+        let size = FillSpec { consumers: 12_500, odd: false, ..FillSpec::default() };
         let source = estate(&corpus, size).await;
 
         let undisturbed = watched(&corpus).await;
@@ -237,7 +237,10 @@ async fn check_commands(corpus: &Corpus, source: &Keyspace, target: &Database, l
     let exported = std::fs::read_to_string(&file).unwrap();
     assert_eq!(exported.lines().count(), held);
     for case in corpus.cases.iter().filter(|case| case.fate == Fate::Quarantine) {
-        assert!(exported.contains(&case.secret), "{}: not whole in the export", case.what);
+        // Collections stand there as bytes only.
+        let bytes: String = case.secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let whole = exported.contains(&case.secret) || exported.contains(&bytes);
+        assert!(whole, "{}: not whole in the export", case.what);
     }
     #[cfg(unix)]
     {

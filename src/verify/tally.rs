@@ -91,9 +91,8 @@ impl Tally {
                 *count += 1;
             }
             if let Some(instant) = row.expires {
-                let [_, low] = halves(row.digest);
                 if let Some(list) = inner.expiring.get_mut(at) {
-                    list.push(Expiring { key: row.key, instant, digest: low });
+                    list.push(Expiring { key: row.key, instant, digest: lower(row.digest) });
                 }
                 continue;
             }
@@ -155,9 +154,9 @@ pub fn bucket(key: u64, bits: u32) -> u64 {
     key.checked_shr(64 - bits).unwrap_or(0)
 }
 
-fn halves(digest: Digest) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = digest.0.to_be_bytes();
-    [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest)]
+/// The lower half of a digest.
+fn lower(digest: Digest) -> u64 {
+    u64::try_from(digest.0 & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]

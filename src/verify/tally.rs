@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn every_difference_leads_to_its_bucket() {
         let base = [row(1, 1, None), row(2, 2, None), row(3, 7, Some(2_000))];
-        let at = |key| [bucket(row(key, 0, None).key, 15)].into();
-        for (changed, expected) in [
+        let at = |key| BTreeSet::from([bucket(row(key, 0, None).key, 15)]);
+        let cases: [(Vec<Seen>, BTreeSet<u64>); 8] = [
             (vec![row(1, 9, None), base[1], base[2]], at(1)),
             (vec![base[0], base[2]], at(2)),
             (vec![base[0], base[1], base[2], row(4, 4, None)], at(4)),
@@ -196,7 +196,8 @@ mod tests {
             (vec![base[0], base[1], row(3, 8, Some(2_000))], at(3)),
             (vec![base[0], base[1], row(3, 7, None)], at(3)),
             (vec![row(1, 2, None), row(2, 1, None), base[2]], at(1).union(&at(2)).copied().collect()),
-        ] {
+        ];
+        for (changed, expected) in cases {
             let found: Outcome = outcome(&base, &changed);
             assert_eq!(found.bits, 15);
             assert_eq!(found.buckets, expected, "{changed:?}");

@@ -80,7 +80,8 @@ fn measure(table: &Bench, sample: Duration) -> (f64, f64, f64, usize) {
 
 /// Median nanoseconds that the digest of a tuple takes.
 fn measure_digest(table: &Bench, sample: Duration) -> f64 {
-    let context = ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[], ..ShaperContext::default() };
+    let context =
+        ShaperContext { default_workspace: Some(Uuid::nil()), active_keys: &[], ..ShaperContext::default() };
     let shaper = RowShaper::compile(&table.mapping, context).unwrap();
     let mut out = Shaped::default();
     shaper.shape(&table.page, &mut out).unwrap();

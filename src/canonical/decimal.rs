@@ -90,8 +90,8 @@ fn finish(negative: bool, start: usize, exponent: i64, out: &mut Vec<u8>) {
 }
 
 fn words(head: [u8; 8]) -> [u16; 4] {
-    let [a, b, c, d, e, f, g, h] = head;
-    [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes)
+    let packed = u64::from_be_bytes(head);
+    [48, 32, 16, 0].map(|shift| u16::try_from(packed >> shift & 0xffff).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -91,9 +91,8 @@ impl Tally {
                 *count += 1;
             }
             if let Some(instant) = row.expires {
-                let [_, low] = halves(row.digest);
                 if let Some(list) = inner.expiring.get_mut(at) {
-                    list.push(Expiring { key: row.key, instant, digest: low });
+                    list.push(Expiring { key: row.key, instant, digest: lower(row.digest) });
                 }
                 continue;
             }
@@ -155,9 +154,9 @@ pub fn bucket(key: u64, bits: u32) -> u64 {
     key.checked_shr(64 - bits).unwrap_or(0)
 }
 
-fn halves(digest: Digest) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = digest.0.to_be_bytes();
-    [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest)]
+/// The lower half of a digest.
+fn lower(digest: Digest) -> u64 {
+    u64::try_from(digest.0 & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -187,8 +186,8 @@ mod tests {
     #[test]
     fn every_difference_leads_to_its_bucket() {
         let base = [row(1, 1, None), row(2, 2, None), row(3, 7, Some(2_000))];
-        let at = |key| -> std::collections::BTreeSet<u64> { [bucket(row(key, 0, None).key, 15)].into() };
-        for (changed, expected) in [
+        let at = |key| BTreeSet::from([bucket(row(key, 0, None).key, 15)]);
+        let cases: [(Vec<Seen>, BTreeSet<u64>); 8] = [
             (vec![row(1, 9, None), base[1], base[2]], at(1)),
             (vec![base[0], base[2]], at(2)),
             (vec![base[0], base[1], base[2], row(4, 4, None)], at(4)),
@@ -197,7 +196,8 @@ mod tests {
             (vec![base[0], base[1], row(3, 8, Some(2_000))], at(3)),
             (vec![base[0], base[1], row(3, 7, None)], at(3)),
             (vec![row(1, 2, None), row(2, 1, None), base[2]], at(1).union(&at(2)).copied().collect()),
-        ] {
+        ];
+        for (changed, expected) in cases {
             let found: Outcome = outcome(&base, &changed);
             assert_eq!(found.bits, 15);
             assert_eq!(found.buckets, expected, "{changed:?}");

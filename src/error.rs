@@ -66,12 +66,13 @@ struct Inner {
     message: String,
     cause: Option<String>,
     remedy: Option<String>,
+    passing: bool,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what failed and where (table, split), without a full stop and without a value.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), cause: None, remedy: None }))
+        Self(Box::new(Inner { kind, message: message.into(), cause: None, remedy: None, passing: false }))
     }
 
     /// Adds why it failed, in sanitised words.
@@ -103,6 +104,18 @@ impl Error {
             None => remedy.as_ref().to_owned(),
         });
         self
+    }
+
+    /// Marks a failure that undid its whole transaction and need not come again: two of them waited for each other.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.0.passing = true;
+        self
+    }
+
+    /// Whether the same transaction, begun anew, may well succeed.
+    pub fn is_passing(&self) -> bool {
+        self.0.passing
     }
 
     /// The same error seen from a stage in which nothing has been written yet: server failures become preflight refusals.

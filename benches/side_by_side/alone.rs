@@ -106,6 +106,7 @@ pub async fn run(place: &Place, consumers: u64, url: &str, rows: u64) -> Result<
             ("COPY".to_owned(), copied - taken_off),
             ("settle".to_owned(), seconds - copied),
         ],
+        proof: None,
         content: None,
     })
 }

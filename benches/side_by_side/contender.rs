@@ -60,6 +60,8 @@ pub struct Run {
     pub peak_memory: u64,
     /// Seconds of the steps, where there are several.
     pub steps: Vec<(String, f64)>,
+    /// Seconds of its end in which the target was read back and compared.
+    pub proof: Option<f64>,
     /// Digest of what a load wrote, where it was asked for.
     pub content: Option<String>,
 }
@@ -72,6 +74,7 @@ impl Run {
             rows,
             peak_memory: ended.peak_memory,
             steps: Vec::new(),
+            proof: None,
             content: None,
         }
     }
@@ -143,7 +146,9 @@ impl Contender {
                 let target = place.target("bench_migrate").await?;
                 let source = cluster(place, consumers);
                 let ended = migrate(place, None, &source, &target, options, "migrate")?;
-                loaded(place, "bench_migrate", Run::of(&ended, rows), &target, expected, digest).await
+                let mut run = Run::of(&ended, rows);
+                run.proof = Some(proof(&ended.stdout)?);
+                loaded(place, "bench_migrate", run, &target, expected, digest).await
             }
             Way::SnapshotDryRun(by) => {
                 let target = place.target("bench_dry_run").await?;
@@ -187,6 +192,12 @@ pub fn scan(place: &Place, consumers: u64) -> Result<(Run, BTreeMap<String, u64>
         .map_err(|error| format!("the scan names no tables: {error}"))?;
     let rows = counts.values().sum();
     Ok((Run::of(&ended, rows), counts))
+}
+
+/// How long a migration says that reading the target back took.
+fn proof(said: &str) -> Result<f64, String> {
+    let found = said.split_once("(read back in ").and_then(|(_, rest)| rest.split_once(" s)"));
+    found.and_then(|(seconds, _)| seconds.parse().ok()).ok_or_else(|| "migrate tells of no proof".to_owned())
 }
 
 fn cluster(place: &Place, consumers: u64) -> String {

@@ -44,7 +44,7 @@ pub fn dsbulk(
     rows: u64,
 ) -> Result<Run, String> {
     let files = place.scratch.join("csv");
-    let mut run = Run { seconds: 0.0, rows, peak_memory: 0, steps: Vec::new(), content: None };
+    let mut run = Run { seconds: 0.0, rows, peak_memory: 0, steps: Vec::new(), proof: None, content: None };
     let mut add = |step: String, ended: &Ended| {
         run.seconds += ended.seconds;
         run.peak_memory = run.peak_memory.max(ended.peak_memory);

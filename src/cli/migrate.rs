@@ -260,7 +260,8 @@ fn outcome(voyage: &Voyage, landed: &Landed) -> Outcome {
     }
     let verdict = landed.verdict();
     if verdict.is_ok() {
-        text.push_str(&format!("{}\n", landed.proof.summary()));
+        let took = landed.proving.as_secs_f64();
+        text.push_str(&format!("{} (read back in {took:.1} s)\n", landed.proof.summary()));
     }
     Outcome { text, verdict, held: counts::nothing_held(counted) }
 }

@@ -23,6 +23,8 @@ use crate::target::armour::{Armour, Resources};
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// So long nobody wonders why nothing happens: a table or an index may keep another process busy.
 const SAY_THAT_IT_WAITS: Duration = Duration::from_secs(20);
+/// Deadlocks after which a worker takes them for a failure.
+const MOST_COLLISIONS: u32 = 20;
 /// A table's shares add up to 1, but for rounding.
 const WHOLE: f64 = 0.999_999;
 
@@ -117,6 +119,7 @@ impl Crew {
 
     /// One of them: until nothing in the lane is open, or somebody asks to end.
     async fn work_on(&self, lane: Lane, shared: &Shared) -> Result<()> {
+        let mut collisions = 0;
         loop {
             self.stop.check()?;
             let done = shared.done.notified();
@@ -170,6 +173,8 @@ impl Crew {
                 }
                 // Its statement was cancelled, perhaps.
                 Err(_) if self.stop.interrupted() => return Err(interruption()),
+                // Rows that refuse each other, loaded side by side: nothing of this task stayed, and the other one goes on.
+                Err(failure) if failure.is_passing() && collisions < MOST_COLLISIONS => collisions += 1,
                 Err(failure) => {
                     // The failure matters, not that the ledger could not note it.
                     drop(self.ledger.failed(&task, &failure.to_string()).await);

@@ -1,6 +1,7 @@
 //! The run itself: written down in the ledger, worked off by a crew, and at its end both sides are counted.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ pub struct Landed {
     pub counted: Vec<TableCount>,
     /// The content of the target, compared with what was sent.
     pub proof: Proof,
+    /// How long that took.
+    pub proving: Duration,
 }
 
 impl Landed {
@@ -120,11 +123,12 @@ impl Voyage<'_> {
         let counted =
             counts::compare(&self.sides.target, &self.plan, &totals, &accounts, Basis::Ledger).await?;
         self.events.stage("Reading the target back and comparing it with what was sent");
+        let begun = Instant::now();
         let expected = self.expected(ledger, &totals).await?;
         let streams = self.hands.loaders;
         let proof =
             prove(&self.sides.target, &self.plan, &expected, tagged, started, streams, self.stop).await?;
-        let landed = Landed { counted, proof };
+        let landed = Landed { counted, proof, proving: begun.elapsed() };
         if landed.verdict().is_ok() {
             failpoint::pass("run", "counted");
             let mut transaction = self.sides.target.begin().await?;

@@ -12,6 +12,7 @@ use crate::policy::{Class, Policies};
 use crate::schema_map::{MapSet, TableMapping, resolve};
 use crate::source::Page;
 use crate::source::cells::rows_of;
+use crate::target::catalog::PgKind;
 use crate::target::counters::{self, COUNTERS};
 use crate::target::seeding::default_workspace;
 use crate::target::sequences::{FedColumn, catch_up};
@@ -276,10 +277,18 @@ impl Batch<'_> {
         }
         if !from_target.is_empty() {
             let sieve = Sieve::open(transaction, self.table, self.whole, version).await?;
-            let refused = sieve.pass_kept(transaction, self.retry.run.id, &from_target).await?;
+            let refused =
+                sieve.pass_kept(transaction, self.retry.run.id, &from_target, &self.arrays()).await?;
             self.book(transaction, &mut done, &from_target, refused).await?;
         }
         Ok(done)
+    }
+
+    /// Columns that are arrays, with their types.
+    fn arrays(&self) -> Vec<(String, String)> {
+        let columns = self.catalog.tables.get(self.table).map_or(&[][..], |table| &table.columns);
+        let arrays = columns.iter().filter(|column| matches!(column.ty.kind, PgKind::Array(_)));
+        arrays.map(|column| (column.name.clone(), column.ty.name.clone())).collect()
     }
 
     async fn book(

@@ -291,6 +291,7 @@ impl Police<'_> {
         let others: Vec<String> =
             marked.iter().skip(1).map(|(table, rows)| format!("{table}: {}", grouped(*rows))).collect();
         let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
+        let rules = self.rules(class).await?;
         let option = match class {
             Class::MissingParent => {
                 "with `--on-orphan quarantine`, `kongferry migrate --resume` puts them into quarantine; or"
@@ -298,7 +299,7 @@ impl Police<'_> {
             _ => "",
         };
         Ok(Error::new(ErrorKind::Row, format!("{table}: {} of class {class}, whose policy is to fail", counted(rows, "row")))
-            .because(format!("rows at fault: {}{ids}{others}", grouped(rows)))
+            .because(format!("rows at fault by {rules}: {}{ids}{others}", grouped(rows)))
             .remedy(
                 format!(
                     "{option} correct them on the source, then `kongferry undo` and `kongferry migrate`, with another --policy \
@@ -306,6 +307,14 @@ impl Police<'_> {
                 )
                 .trim_start(),
             ))
+    }
+
+    /// Keys and indexes that the marked rows of a class break, for people.
+    async fn rules(&mut self, class: Class) -> Result<String> {
+        let what = "cannot list the keys that rows break";
+        let sql = "SELECT coalesce(string_agg(DISTINCT rule, ', '), '') FROM pg_temp.kongferry_bad WHERE class = $1";
+        let rows = self.transaction.query(what, sql, &[&class.as_str()]).await?;
+        rows.first().and_then(|row| row.try_get(0).ok()).ok_or_else(|| unexpected(what))
     }
 
     /// Marked rows of a class, by table.

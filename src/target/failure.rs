@@ -162,7 +162,10 @@ fn explain(error: &tokio_postgres::Error, kind: ErrorKind, what: impl Display, g
         let failed = Error::new(kind, what.to_string()).because(driver_cause(error));
         return if is_connection_loss(error) { failed.remedy(REMEDY_LOST) } else { failed };
     };
-    let failed = Error::new(kind, what.to_string()).because(server_cause(db));
+    let mut failed = Error::new(kind, what.to_string()).because(server_cause(db));
+    if sqlstate::class(db.code().code()) == "40" {
+        failed = failed.passing();
+    }
     match remedy(db, grant) {
         Some(remedy) => failed.remedy(remedy),
         None => failed,

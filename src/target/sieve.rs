@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::failure;
-use super::identifier::{qualified, quoted_list};
+use super::identifier::{literal, qualified, quote, quoted_list};
 use super::sqlstate;
 use super::transaction::LoadTransaction;
 use crate::error::{Error, ErrorKind, Result};
@@ -127,18 +127,35 @@ impl Sieve {
         transaction: &mut LoadTransaction,
         run: uuid::Uuid,
         ids: &[i64],
+        arrays: &[(String, String)],
     ) -> Result<Vec<(usize, Refusal)>> {
         self.empty(transaction).await?;
         let list = quoted_list(self.columns.iter().map(String::as_str));
+        let values: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| match arrays.iter().find(|(name, _)| name == column) {
+                // Before PostgreSQL 10 jsonb_populate_record cannot make arrays.
+                Some((_, ty)) => {
+                    let value = format!("content->{}", literal(column));
+                    format!(
+                        "CASE jsonb_typeof({value}) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text({value}))::{ty} END"
+                    )
+                }
+                None => format!("(whole).{}", quote(column)),
+            })
+            .collect();
+        let (values, names) = (values.join(", "), arrays.iter().map(|(name, _)| name).collect::<Vec<_>>());
         let row = qualified(transaction.schema(), &self.table);
         let sql = format!(
             "INSERT INTO pg_temp.kongferry_sieve ({list})
-             SELECT {list} FROM (
-                 SELECT (jsonb_populate_record(NULL::{row}, content)).* FROM kongferry.quarantine
-                 WHERE run = $1 AND id = ANY($2) ORDER BY id) kept"
+             SELECT {values} FROM (
+                 SELECT content, jsonb_populate_record(NULL::{row}, (
+                     SELECT jsonb_object_agg(key, value) FROM jsonb_each(content) WHERE key <> ALL($3))) AS whole
+                 FROM kongferry.quarantine WHERE run = $1 AND id = ANY($2) ORDER BY id) kept"
         );
         let what = format!("cannot read rows of {} from quarantine", self.table);
-        let fed = transaction.execute(what, &sql, &[&run, &ids]).await?;
+        let fed = transaction.execute(what, &sql, &[&run, &ids, &names]).await?;
         self.through(transaction, usize::try_from(fed).unwrap_or(usize::MAX)).await
     }
 

@@ -205,7 +205,7 @@ pub fn nothing_held(findings: &[TableFinding]) -> Result<()> {
     if held == 0 {
         return Ok(());
     }
-    let message = format!("everything else is the same, and {} of the source in quarantine", lie(held));
+    let message = format!("everything else is the same, and {} in quarantine", lie(held));
     Err(Error::new(ErrorKind::Quarantined, message).remedy(
         "`kongferry quarantine list` shows them and why; `kongferry quarantine retry` loads what was mended",
     ))

@@ -72,7 +72,7 @@ fn every_bad_row_among_fifty_thousand_good_ones_has_its_fate() {
     run(async {
         let corpus = Corpus::read(&["text.toml", "json.toml", "values.toml", "kong.toml", "custom.toml"]);
         assert!(corpus.cases.len() >= 60);
-        let size = FillSpec { consumers: 12_500, odd: false, ..FillSpec::default() };
+        let size = FillSpec { consumers: 13_700, odd: false, ..FillSpec::default() };
         let source = estate(&corpus, size).await;
 
         let undisturbed = watched(&corpus).await;

@@ -59,7 +59,7 @@ fn what_makes_no_sense_is_exit_code_2() {
     with(&["migrate", "--memory", "1"]).exits(2).complains_of(&["--memory"]);
     with(&["migrate", "--consistency", "most"]).exits(2).complains_of(&["most", "local_quorum"]);
     with(&["migrate", "--map-dir", "/no/such/folder"]).exits(2).complains_of(&["/no/such/folder"]);
-    with(&["verify"]).exits(2).complains_of(&["--counts"]);
+    with(&["verify", "--counts", "--json"]).exits(2).complains_of(&["--counts", "--json"]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn file(place: &Place, consumers: u64, table: &str, part: usize) -> PathBuf {
     place.scratch.join(format!("alone-{consumers}-{table}-{part}"))
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn told(error: Error) -> String {
     error.report()
 }

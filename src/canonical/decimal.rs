@@ -17,12 +17,13 @@ pub(super) fn write_numeric(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if !rest.is_empty() || groups.len() != usize::from(count) {
         return None;
     }
+    if let Some(name) = special(sign) {
+        out.extend_from_slice(name);
+        return Some(());
+    }
     let negative = match sign {
         SIGN_POSITIVE => false,
         SIGN_NEGATIVE => true,
-        SIGN_NAN => return Some(out.extend_from_slice(b"NaN")),
-        SIGN_INFINITY => return Some(out.extend_from_slice(b"Infinity")),
-        SIGN_MINUS_INFINITY => return Some(out.extend_from_slice(b"-Infinity")),
         _ => return None,
     };
     let start = out.len();
@@ -35,6 +36,16 @@ pub(super) fn write_numeric(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let weight = i64::from(i16::from_be_bytes(weight.to_be_bytes()));
     finish(negative, start, 4 * (weight + 1 - i64::from(count)), out);
     Some(())
+}
+
+/// The form of a value that is no number.
+fn special(sign: u16) -> Option<&'static [u8]> {
+    match sign {
+        SIGN_NAN => Some(b"NaN"),
+        SIGN_INFINITY => Some(b"Infinity"),
+        SIGN_MINUS_INFINITY => Some(b"-Infinity"),
+        _ => None,
+    }
 }
 
 /// Appends the form of a number as JSON writes it; `None` when its exponent is beyond all bounds, and nothing is appended.

@@ -225,7 +225,7 @@ fn push(code: u32, out: &mut Vec<u8>) {
 
 /// Sorts members, which stand in `out` from `start` on, by their framed keys: shorter first, then by bytes, as jsonb does. Of
 /// equal keys the last one stays. Returns how many there are.
-fn in_order(out: &mut Vec<u8>, start: usize, members: &mut Vec<(Range<usize>, usize)>) -> Option<u32> {
+fn in_order(out: &mut Vec<u8>, start: usize, members: &mut [(Range<usize>, usize)]) -> Option<u32> {
     let sorted = members.is_sorted_by(|(one, _), (other, _)| out.get(one.clone()) < out.get(other.clone()));
     if !sorted {
         members.sort_by(|(one, _), (other, _)| out.get(one.clone()).cmp(&out.get(other.clone())));

@@ -174,7 +174,9 @@ mod tests {
 
     fn sum(rows: &[RowDigest]) -> ContentSum {
         let mut sum = ContentSum::default();
-        rows.iter().for_each(|row| sum.add(*row, 1_000));
+        for row in rows {
+            sum.add(*row, 1_000);
+        }
         sum
     }
 

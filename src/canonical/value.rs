@@ -83,7 +83,7 @@ impl ValueForm {
             },
             Self::Double => match <[u8; 8]>::try_from(value).map(f64::from_be_bytes) {
                 Ok(number) if number.is_nan() => {
-                    out.extend_from_slice(&0x7ff8_0000_0000_0000_u64.to_be_bytes())
+                    out.extend_from_slice(&0x7ff8_0000_0000_0000_u64.to_be_bytes());
                 }
                 Ok(0.0) => out.extend_from_slice(&[0; 8]),
                 _ => out.extend_from_slice(value),

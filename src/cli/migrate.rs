@@ -73,7 +73,7 @@ pub async fn run(args: MigrateArgs) -> Result<()> {
     let (events, observer) = Observer::start(args.reading.quiet);
     let stop = interrupt::watch();
     let begun = Instant::now();
-    let outcome = stop.bound(LAST_MOMENT, go(&args, &stop, &events)).await.map_err(|failure| {
+    let outcome = stop.bound(LAST_MOMENT, Box::pin(go(&args, &stop, &events))).await.map_err(|failure| {
         match failure.kind() {
             ErrorKind::Interrupted => failure.remedy_if_none(
                 "`kongferry status` shows whether a run has begun on the target; if so, `kongferry migrate --resume` goes on from \

@@ -75,9 +75,9 @@ impl Crew {
     /// The first failure; others are told as notices. What was committed stays, each task whole.
     pub async fn work(&self, loaders: usize, settlers: usize) -> Result<()> {
         let open = self.ledger.progress().await?.into_iter().map(|part| (part.part, part.open)).collect();
-        let shares = vec![0.0; self.plan.tables.len()];
+        let none_done = vec![0.0; self.plan.tables.len()];
         let shared =
-            Arc::new(Shared { open: Mutex::new(open), shares: Mutex::new(shares), ..Shared::default() });
+            Arc::new(Shared { open: Mutex::new(open), shares: Mutex::new(none_done), ..Shared::default() });
         let mut tasks = JoinSet::new();
         for (lane, count) in [(Lane::Load, loaders.max(1)), (Lane::Settle, settlers.max(1))] {
             for _ in 0..count {

@@ -21,7 +21,7 @@ use crate::target::{LoadTransaction, armour, tags};
 /// What came of a task; the transaction is still to be committed.
 pub enum Performed {
     /// Its work is done.
-    Done(LoadTransaction, TableTotals),
+    Done(LoadTransaction, Box<TableTotals>),
     /// Rows broke a key. They are policed before the task comes again.
     Postponed(LoadTransaction),
 }
@@ -46,11 +46,11 @@ pub async fn perform(crew: &Crew, mut transaction: LoadTransaction, task: &Task)
                 archive,
             )
             .await?;
-            return Ok(Performed::Done(transaction, totals));
+            return Ok(Performed::Done(transaction, Box::new(totals)));
         }
         Work::Copy(splits) => {
             let (transaction, totals) = copy(crew, transaction, task, splits).await?;
-            return Ok(Performed::Done(transaction, totals));
+            return Ok(Performed::Done(transaction, Box::new(totals)));
         }
         Work::Disarm => {
             crew.events.stage("Taking indexes, constraints and triggers off the tables");
@@ -74,7 +74,7 @@ pub async fn perform(crew: &Crew, mut transaction: LoadTransaction, task: &Task)
         Work::Derive => settle::settle(&crew.sides, &crew.plan, &crew.events).await?,
         Work::Vacuum => vacuum(crew, table_of(task)?).await?,
     }
-    Ok(Performed::Done(transaction, totals))
+    Ok(Performed::Done(transaction, Box::new(totals)))
 }
 
 /// What an observer is told when `task` is done.

@@ -39,7 +39,9 @@ fn tuple(run: Uuid, task: Option<i32>, row: &HeldRow) -> Option<Vec<u8>> {
         };
         let length: usize = parts.iter().map(|part| part.len()).sum();
         tuple.extend(i32::try_from(length).ok()?.to_be_bytes());
-        parts.iter().for_each(|part| tuple.extend_from_slice(part));
+        for part in parts {
+            tuple.extend_from_slice(part);
+        }
         Some(())
     };
     field(Some(&[run.as_bytes()]))?;

@@ -188,7 +188,9 @@ fn policies_decide_what_becomes_of_a_row() {
     ];
     let shaped_under = |choices: &[&str]| {
         let mut policies = Policies::default();
-        choices.iter().for_each(|choice| policies.choose(choice.parse().unwrap()).unwrap());
+        for choice in choices {
+            policies.choose(choice.parse().unwrap()).unwrap();
+        }
         let context = ShaperContext { policies, ..ShaperContext::default() };
         let compiled = RowShaper::compile(&mapping, context).unwrap();
         let (page, mut shaped) = (page(rows), Shaped::default());

@@ -55,8 +55,10 @@ pub(super) struct Gathered {
     looks: Vec<Arc<TableLook>>,
     /// By position of the table: number of buckets as a power of two, and those that differ.
     marked: Vec<(u32, BTreeSet<u64>)>,
-    rows: Vec<[Mutex<HashMap<Vec<u8>, Row>>; 2]>,
+    rows: Vec<[Mutex<RowsByKey>; 2]>,
 }
+
+type RowsByKey = HashMap<Vec<u8>, Row>;
 
 #[derive(Debug)]
 struct Row {

@@ -128,7 +128,8 @@ impl Tally {
                     if one.digest != other.digest || (one.instant - other.instant).abs() > tolerance {
                         found.buckets.insert(bucket(one.key, bits));
                     }
-                    (source.next(), target.next());
+                    source.next();
+                    target.next();
                     continue;
                 }
                 (Some(one), Some(other)) if one.key < other.key => source.next(),

@@ -1,12 +1,14 @@
 //! `kongferry status`: where the last run on a target stands.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::target_only::TargetArgs;
 use crate::error::{Error, Result};
 use crate::ledger::{HeldChoice, Ledger, Run, RunState, TaskCount};
 use crate::policy::Class;
-use crate::report::table::{Align, TextTable, counted, grouped};
+use crate::report::table::{Align, TextTable, counted, grouped, spoken};
 use crate::target::sessions::{OwnSession, own_sessions};
 
 /// Show the last run on a target: what is done, open, under way and failed, and who works on it.
@@ -31,6 +33,14 @@ pub async fn run(args: StatusArgs) -> Result<()> {
     let counts = ledger.progress().await?;
     println!("{}", headline(&run));
     print!("{}", render(&counts, args.all));
+    if run.is_unfinished()
+        && let Some(left) = ledger.seconds_left().await?
+    {
+        let left = spoken(Duration::try_from_secs_f64(left).unwrap_or_default());
+        println!(
+            "About {left} left to copy, at the pace of the last five minutes; the last indexes, keys and the proof follow"
+        );
+    }
     if run.state != RunState::Undone {
         print!("{}", render_held(&ledger.held_counts(&HeldChoice::default()).await?));
     }

@@ -276,6 +276,23 @@ impl Ledger {
             .collect()
     }
 
+    /// Seconds that reading the source will take from now on, at the pace of the last five minutes; `None` when nothing was read in
+    /// them, or nothing is left to read.
+    pub async fn seconds_left(&self) -> Result<Option<f64>> {
+        let what = "read how fast the run is";
+        // A part of the table's space stands for as many of its rows, which are its priority.
+        let sql = "WITH read AS (
+                       SELECT state, share * greatest(priority, 1) AS rows, done_at > clock_timestamp() - interval '5 minutes' AS late,
+                              extract(epoch FROM clock_timestamp() - done_at + seconds * interval '1 second') AS ago
+                       FROM kongferry.task WHERE run = $1 AND part LIKE 'copy %')
+                   SELECT (sum(rows) FILTER (WHERE state = 'open') * least(max(ago) FILTER (WHERE late), 300)
+                           / nullif(sum(rows) FILTER (WHERE late), 0))::double precision FROM read";
+        let client = self.target.client().await?;
+        let row = client.query_one(sql, &[&self.run]).await;
+        let row = row.map_err(|error| failure::statement(&error, format!("cannot {what}")))?;
+        row.try_get(0).map_err(|_| unexpected(what))
+    }
+
     /// How far each part is, in the order in which the run goes through them.
     pub async fn progress(&self) -> Result<Vec<TaskCount>> {
         let what = "read how far the run is";

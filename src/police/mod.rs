@@ -3,13 +3,13 @@
 //! In: tables that are loaded, while their keys are still off, and an index or key that was refused for what stands in the rows.
 //! Out: rows that satisfy every key, in the order in which one step feeds the next:
 //!
-//! 1. [`workspaces`]: a `ws_id` that differs from the one of the row's parents is repaired, and a cache key that holds it;
-//! 2. [`orphans`]: rows that refer to rows that do not exist are taken away, in any depth;
-//! 3. [`duplicates`]: of several rows with the same unique key one stays;
-//! 4. [`unfit`]: rows are taken away whose values are too large for an index;
+//! 1. `workspaces`: a `ws_id` that differs from the one of the row's parents is repaired, and a cache key that holds it;
+//! 2. `orphans`: rows that refer to rows that do not exist are taken away, in any depth;
+//! 3. `duplicates`: of several rows with the same unique key one stays;
+//! 4. `unfit`: rows are taken away whose values are too large for an index;
 //!
-//! and again, until nothing changes. [`removal`] takes rows away with everything that depends on them, so that nothing goes by a
-//! cascade; [`account`] writes each change into the ledger.
+//! and again, until nothing changes. `removal` takes rows away with everything that depends on them, so that nothing goes by a
+//! cascade; `account` writes each change into the ledger.
 //!
 //! All of it is one transaction of one task, in which nobody else works on the target. Rows are marked in a temporary table and
 //! changed set-wise: no statement holds a value of a row, and none can fail with one in its message.

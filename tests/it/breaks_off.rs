@@ -213,7 +213,7 @@ fn whoever_goes_on_must_mean_the_same() {
         on(&target, &["undo"]).exits(3).complains_of(&["another kongferry"]);
         on(&target, &["rearm"]).exits(3).complains_of(&["another kongferry"]);
         let status = on(&target, &["status"]);
-        status.exits(0).prints(&["copy plugins", "pg_terminate_backend"]);
+        status.exits(0).prints(&["copy plugins", "pg_terminate_backend", "left to copy"]);
         drop(holder);
         underway.ends().exits(0);
         on(&target, &["undo"]).exits(0);

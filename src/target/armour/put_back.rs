@@ -18,6 +18,8 @@ const ATTEMPTS: usize = 5;
 /// A row that was deleted is indexed all the same while older snapshots (autovacuum's, say) could see it, and fails if it
 /// does not fit. So such a build is tried again after a while.
 const DEAD_ROWS: Duration = Duration::from_secs(1);
+/// Attempts as long as some other session is in a transaction, which may be why such rows still count.
+const PATIENCE: usize = 30;
 /// Between the savepoint and its release lies one attempt.
 const SAVEPOINT: &str = "kongferry_armour";
 
@@ -211,7 +213,9 @@ async fn attempt(
         }
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}");
         client.batch_execute(&back).await.map_err(|error| failure::statement(&error, what(step)))?;
-        if code == statements::UNFIT && attempts < ATTEMPTS {
+        if code == statements::UNFIT
+            && (attempts < ATTEMPTS || attempts < PATIENCE && others_in_transaction(client, step).await?)
+        {
             tokio::time::sleep(DEAD_ROWS).await;
             continue;
         }
@@ -224,6 +228,15 @@ async fn attempt(
             return Err(locked::refused(&error, &what(step), LOCK_TIMEOUT));
         }
     }
+}
+
+/// Whether another session of the database holds rows that were deleted, as far as the role may see.
+async fn others_in_transaction(client: &tokio_postgres::Client, step: &Step) -> Result<bool> {
+    let what = what(step);
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL))";
+    let found = read::rows(client, &what, sql, &[]).await?;
+    read::get(found.first().ok_or_else(|| read::unexpected(&what))?, 0, &what)
 }
 
 /// Whether the step sorts rows and does nothing else with its memory.

@@ -18,8 +18,10 @@ const ATTEMPTS: usize = 5;
 /// A row that was deleted is indexed all the same while older snapshots (autovacuum's, say) could see it, and fails if it
 /// does not fit. So such a build is tried again after a while.
 const DEAD_ROWS: Duration = Duration::from_secs(1);
+/// Attempts with rows that do not fit in any case: not all sessions can be seen.
+const HURRY: usize = 3;
 /// Attempts as long as some other session is in a transaction, which may be why such rows still count.
-const PATIENCE: usize = 30;
+const PATIENCE: usize = 10;
 /// Between the savepoint and its release lies one attempt.
 const SAVEPOINT: &str = "kongferry_armour";
 
@@ -214,7 +216,7 @@ async fn attempt(
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}");
         client.batch_execute(&back).await.map_err(|error| failure::statement(&error, what(step)))?;
         if code == statements::UNFIT
-            && (attempts < ATTEMPTS || attempts < PATIENCE && others_in_transaction(client, step).await?)
+            && (attempts < HURRY || attempts < PATIENCE && others_in_transaction(client, step).await?)
         {
             tokio::time::sleep(DEAD_ROWS).await;
             continue;
